@@ -1,0 +1,1 @@
+//! Lists and fetches the objects of an archive.

@@ -1,0 +1,1 @@
+//! Turns the bytes of an object into CloudTrail records.

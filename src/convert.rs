@@ -1,0 +1,1 @@
+//! Runs units: objects in, parts and a receipt out.

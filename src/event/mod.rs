@@ -1,0 +1,1 @@
+//! Decodes records into events and operations, and events into Arrow batches.

@@ -1,0 +1,1 @@
+//! The lake: parts, receipts, plans and quarantine in one store.

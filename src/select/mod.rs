@@ -1,0 +1,1 @@
+//! Decides which events are kept, as CloudTrail event selectors would.
