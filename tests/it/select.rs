@@ -262,6 +262,71 @@ fn refuses_documents_beyond_the_limits() {
     ));
 }
 
+/// Every document that has one node of `value` replaced by `other`.
+fn with_one_node_replaced(value: &Value, other: &Value) -> Vec<Value> {
+    let mut documents = vec![other.clone()];
+    match value {
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                for replaced in with_one_node_replaced(item, other) {
+                    let mut items = items.clone();
+                    items[index] = replaced;
+                    documents.push(Value::Array(items));
+                }
+            }
+        }
+        Value::Object(members) => {
+            for (name, item) in members {
+                for replaced in with_one_node_replaced(item, other) {
+                    let mut members = members.clone();
+                    members.insert(name.clone(), replaced);
+                    documents.push(Value::Object(members));
+                }
+            }
+        }
+        _ => {}
+    }
+    documents
+}
+
+#[test]
+fn documents_with_a_node_of_another_kind_are_refused_or_read_back() {
+    let advanced = json!({"AdvancedEventSelectors": [{"Name": "n", "FieldSelectors": [
+        {"Field": "eventCategory", "Equals": ["Data"]},
+        {"Field": "resources.type", "Equals": ["AWS::DynamoDB::Table"]},
+        {"Field": "resources.ARN", "NotEquals": ["arn:aws:dynamodb:us-east-1:123456789012:table/t"]}]}]});
+    let basic = json!([{"ReadWriteType": "All", "IncludeManagementEvents": false,
+        "DataResources": [{"Type": "AWS::DynamoDB::Table", "Values": ["arn:aws:dynamodb"]}],
+        "ExcludeManagementEventSources": ["kms.amazonaws.com"]}]);
+    let mut refused = 0;
+    for document in [advanced, basic] {
+        for other in [
+            json!(null),
+            json!(true),
+            json!(-1.5e300),
+            json!("eventCategory"),
+            json!([]),
+            json!({}),
+        ] {
+            for changed in with_one_node_replaced(&document, &other) {
+                match Selectors::from_json(&changed.to_string()) {
+                    Ok(read) => {
+                        let again = Selectors::from_json(&read.canonical_json()).unwrap();
+                        assert_eq!(again, read, "{changed}");
+                    }
+                    Err(_) => refused += 1,
+                }
+            }
+        }
+    }
+    assert!(refused > 100, "only {refused} were refused");
+    let nested = "[".repeat(1 << 20);
+    assert!(matches!(
+        Selectors::from_json(&nested),
+        Err(SelectorError::Text { .. })
+    ));
+}
+
 #[test]
 fn every_reason_has_its_own_name_and_a_sentence() {
     let names: std::collections::BTreeSet<&str> =
