@@ -1,1 +1,135 @@
-//! The command line: one file a subcommand.
+//! The command line: one file a subcommand. stdout is the answer, stderr everything else.
+
+mod aws;
+mod convert;
+mod ddl;
+mod docs;
+mod export;
+mod inspect;
+mod progress;
+mod show;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Complete,
+    /// Complete, but something was quarantined or unreadable.
+    Incomplete,
+    /// Ended by a signal: its number.
+    Interrupted(u8),
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Complete => Self::SUCCESS,
+            Outcome::Incomplete => Self::from(3),
+            Outcome::Interrupted(signal) => Self::from(128 + signal),
+        }
+    }
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    complete
+  1    failed
+  2    wrong usage
+  3    complete, but something was quarantined or unreadable
+  130  interrupted (143: terminated)";
+
+/// Turns AWS CloudTrail archives into a Parquet lake of Amazon DynamoDB events.
+#[derive(Parser)]
+#[command(name = "dynatrail", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// Tells more on stderr; twice for traces.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+
+    /// Tells nothing on stderr but errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Convert(convert::Args),
+    Inspect(inspect::Args),
+    Show(show::Args),
+    Export(export::Args),
+    Ddl(ddl::Args),
+    Completions(docs::CompletionArgs),
+    Man(docs::ManArgs),
+    Columns(docs::ColumnArgs),
+}
+
+/// What every command is told beside its own arguments.
+#[derive(Clone, Copy)]
+pub struct Manner {
+    pub quiet: bool,
+    pub verbose: u8,
+}
+
+/// The command line as clap knows it.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs the process's command line.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let manner = Manner {
+        quiet: cli.quiet,
+        verbose: cli.verbose,
+    };
+    trace(manner);
+    let outcome = match cli.command {
+        Command::Convert(args) => convert::run(args, manner),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Ddl(args) => ddl::run(&args),
+        Command::Completions(args) => docs::completions(&args),
+        Command::Man(args) => docs::man(&args),
+        Command::Columns(args) => docs::columns(&args),
+    };
+    match outcome {
+        Ok(outcome) => outcome.into(),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dynatrail: {}", terminal::printable(&format!("{error:#}")));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `dynatrail … | head` is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+/// Sends traces to stderr: none unless asked for.
+fn trace(manner: Manner) {
+    let level = match manner.verbose {
+        0 => return,
+        1 => tracing::Level::INFO,
+        2 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(terminal::wants_color())
+        .init();
+}

@@ -5,6 +5,7 @@
 //! advanced   value ─validate─► advanced selectors ─┐
 //! basic      value ─validate─► basic selectors ────┴─► Rule
 //! rule       Rule × Facts ─► yes, no, uncertain
+//! gate       record text ─► ruled out before parsing, where that is sound
 //! field, arn, error: the vocabulary, ARN shapes, and what a refusal says
 //! ```
 //!
@@ -17,10 +18,12 @@ mod basic;
 mod document;
 mod error;
 mod field;
+mod gate;
 mod rule;
 
 pub use document::MAX_DOCUMENT_BYTES;
 pub use error::SelectorError;
+pub use gate::Gate;
 
 use basic::BasicSelector;
 use document::{Kind, Parsed};

@@ -1,1 +1,0 @@
-//! Runs units: objects in, parts and a receipt out.

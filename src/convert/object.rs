@@ -1,0 +1,409 @@
+//! Decodes the objects of a group: bytes in; rows, counts and quarantine out.
+
+use std::collections::BTreeMap;
+
+use super::keep::Keep;
+use crate::container::{Content, Inflater, Piece, Splitter, Step, Window};
+use crate::event::batch::{Rows, RowsBuilder};
+use crate::event::decode::Event;
+use crate::event::envelope::{self, EnvelopeKind, MAX_ENVELOPES, RecordKind, Shape};
+use crate::event::parse::{Json, Parser};
+use crate::event::schema::EventRow;
+use crate::lake::quarantine::Quarantined;
+use crate::lake::receipt::{EventFilter, ObjectStatus, RecordCounts};
+use crate::select::Verdict;
+
+/// A window larger than this is given back after its object, in bytes.
+const USUAL_WINDOW_BYTES: usize = 64 << 20;
+
+/// What decides about every record of a run.
+pub struct Rules {
+    pub keep: Keep,
+    pub filter: EventFilter,
+}
+
+impl Rules {
+    /// The same with another filter.
+    pub fn with_filter(&self, filter: EventFilter) -> Self {
+        Self {
+            keep: self.keep.clone(),
+            filter,
+        }
+    }
+}
+
+/// An object as the decoder sees it.
+pub struct Source<'a> {
+    pub uri: &'a str,
+    /// Whether the key told account and region, so that events need not be asked.
+    pub key_is_known: bool,
+}
+
+/// What became of an object; duplicates are told from kept events later, in the unit's order.
+#[derive(Debug)]
+pub struct DecodedObject {
+    pub status: ObjectStatus,
+    pub problem: Option<String>,
+    pub inflated_bytes: u64,
+    pub gzip_members: Option<u32>,
+    /// `kept` holds the events with rows.
+    pub counts: RecordCounts,
+}
+
+/// What became of a group of objects.
+pub struct DecodedGroup {
+    pub rows: Rows,
+    pub objects: Vec<DecodedObject>,
+    pub quarantine: Vec<Quarantined>,
+    pub not_selected: BTreeMap<&'static str, u64>,
+    pub kinds: BTreeMap<&'static str, u64>,
+    /// Rows of which something was noticed.
+    pub notes: Vec<(u32, &'static str)>,
+}
+
+/// The reused buffers of one worker thread.
+#[derive(Default)]
+pub struct Decoder {
+    inflater: Inflater,
+    window: Window,
+    parser: Parser,
+    builder: RowsBuilder,
+}
+
+impl Decoder {
+    /// Begins a group.
+    pub fn group<'d>(&'d mut self, rules: &'d Rules) -> GroupDecoder<'d> {
+        GroupDecoder {
+            decoder: self,
+            rules,
+            rows: 0,
+            objects: Vec::new(),
+            quarantine: Vec::new(),
+            not_selected: BTreeMap::new(),
+            kinds: BTreeMap::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// Decodes the objects of one group, one after another.
+pub struct GroupDecoder<'d> {
+    decoder: &'d mut Decoder,
+    rules: &'d Rules,
+    rows: u32,
+    objects: Vec<DecodedObject>,
+    quarantine: Vec<Quarantined>,
+    not_selected: BTreeMap<&'static str, u64>,
+    kinds: BTreeMap<&'static str, u64>,
+    notes: Vec<(u32, &'static str)>,
+}
+
+/// Where the decoder stands in an object.
+struct Place<'s> {
+    source: &'s Source<'s>,
+    record: u64,
+    offset: u64,
+    counts: RecordCounts,
+    is_digest: bool,
+    /// Whether any JSON object was found.
+    has_values: bool,
+}
+
+/// What a parsed value asks for next.
+enum Next {
+    Done,
+    Open(Vec<String>),
+    Quarantine(String),
+}
+
+impl GroupDecoder<'_> {
+    /// Takes on an object that could not be read.
+    pub fn failed(&mut self, status: ObjectStatus, problem: String) {
+        self.objects.push(DecodedObject {
+            status,
+            problem: Some(problem),
+            inflated_bytes: 0,
+            gzip_members: None,
+            counts: RecordCounts::default(),
+        });
+    }
+
+    /// Decodes an object from its bytes.
+    pub fn object(&mut self, source: &Source<'_>, bytes: &[u8]) {
+        let mut window = std::mem::take(&mut self.decoder.window);
+        let mut content = Content::open(bytes, &mut window);
+        let mut place = Place {
+            source,
+            record: 0,
+            offset: 0,
+            counts: RecordCounts::default(),
+            is_digest: false,
+            has_values: false,
+        };
+        let quarantined_before = self.quarantine.len();
+        self.pieces(&mut content, &mut window, &mut place);
+        window.shrink(USUAL_WINDOW_BYTES);
+        self.decoder.window = window;
+
+        let (status, problem) = if !place.has_values && content.damage().is_none() {
+            // Nothing of it is JSON: the object is named once instead of each of its lines.
+            let beginning = self.quarantine.drain(quarantined_before..).next();
+            place.counts = RecordCounts::default();
+            (ObjectStatus::NotALog, Some(not_a_log(bytes, beginning)))
+        } else if let Some(damage) = content.damage() {
+            (ObjectStatus::Damaged, Some(damage.to_string()))
+        } else if place.is_digest {
+            (ObjectStatus::Digest, None)
+        } else {
+            (ObjectStatus::Converted, None)
+        };
+        self.objects.push(DecodedObject {
+            status,
+            problem,
+            inflated_bytes: content.inflated_bytes(),
+            gzip_members: Some(content.gzip_members()).filter(|members| *members > 1),
+            counts: place.counts,
+        });
+    }
+
+    /// The decoded group; the decoder is ready for another.
+    pub fn finish(self) -> DecodedGroup {
+        DecodedGroup {
+            rows: self.decoder.builder.finish(),
+            objects: self.objects,
+            quarantine: self.quarantine,
+            not_selected: self.not_selected,
+            kinds: self.kinds,
+            notes: self.notes,
+        }
+    }
+
+    fn pieces(&mut self, content: &mut Content<'_>, window: &mut Window, place: &mut Place<'_>) {
+        let mut splitter = Splitter::default();
+        loop {
+            match splitter.next(window, content.is_finished()) {
+                Step::End => return,
+                Step::NeedMore(used) => {
+                    content.fill(&mut self.decoder.inflater, window, used);
+                    splitter.window_moved();
+                }
+                Step::Piece(Piece::Value {
+                    text,
+                    offset,
+                    has_backslash,
+                }) => {
+                    place.has_values = true;
+                    place.offset = offset;
+                    if self.rules.keep.rules_out(text, has_backslash) {
+                        self.not_selected(place, "event_source");
+                    } else if let Some(reason) = self.value(place, text, 0) {
+                        // A record that lacks an end swallows those behind it: they are found
+                        // again, and only what stands before them is quarantined.
+                        let broken = splitter.resume_inside(window, text).unwrap_or(text);
+                        self.quarantine(place, reason, broken);
+                    }
+                }
+                Step::Piece(Piece::Damaged {
+                    text,
+                    offset,
+                    damage,
+                }) => {
+                    place.offset = offset;
+                    place.has_values |= text.first() == Some(&b'{');
+                    self.quarantine(place, damage.to_string(), text);
+                }
+            }
+        }
+    }
+
+    /// Decodes a value: a record, or an envelope around records. Returns why the whole of it
+    /// must be quarantined.
+    fn value(&mut self, place: &mut Place<'_>, text: &[u8], depth: usize) -> Option<String> {
+        let mut parser = std::mem::take(&mut self.decoder.parser);
+        let minified = minified(text);
+        let parsed = parser.parse(minified.as_deref().unwrap_or(text), |value| {
+            self.shaped(place, value)
+        });
+        self.decoder.parser = parser;
+        match parsed {
+            Ok(Next::Done) => None,
+            Ok(Next::Quarantine(reason)) => Some(reason),
+            Ok(Next::Open(_)) if depth == MAX_ENVELOPES => Some(format!(
+                "more than {MAX_ENVELOPES} envelopes around a record"
+            )),
+            Ok(Next::Open(inner)) => {
+                for text in inner {
+                    self.enclosed(place, text.trim(), depth + 1);
+                }
+                None
+            }
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    /// Decodes what stands inside an envelope; a list there holds values in turn.
+    fn enclosed(&mut self, place: &mut Place<'_>, text: &str, depth: usize) {
+        let elements = if text.starts_with('[') {
+            let texts = self.decoder.parser.parse(text.as_bytes(), |list| {
+                list.elements().map(|e| e.raw().to_owned()).collect()
+            });
+            texts.unwrap_or_else(|_| vec![text.to_owned()])
+        } else {
+            vec![text.to_owned()]
+        };
+        for element in elements {
+            if let Some(reason) = self.value(place, element.as_bytes(), depth) {
+                self.quarantine(place, reason, element.as_bytes());
+            }
+        }
+    }
+
+    fn shaped(&mut self, place: &mut Place<'_>, value: Json<'_>) -> Next {
+        match envelope::shape(value) {
+            Shape::Record(kind) => match self.record(place, value, kind) {
+                Ok(()) => Next::Done,
+                Err(reason) => Next::Quarantine(reason),
+            },
+            Shape::Envelope(kind, texts) => {
+                if kind != EnvelopeKind::Wrapper {
+                    *self.kinds.entry(kind.as_str()).or_default() += 1;
+                }
+                Next::Open(texts.into_iter().map(|text| text.into_owned()).collect())
+            }
+            Shape::Digest => {
+                place.is_digest = true;
+                Next::Done
+            }
+            Shape::Unknown => Next::Quarantine("not a CloudTrail record".to_owned()),
+        }
+    }
+
+    /// Decodes a record and appends its rows, if it is wanted.
+    fn record(
+        &mut self,
+        place: &mut Place<'_>,
+        record: Json<'_>,
+        kind: RecordKind,
+    ) -> Result<(), String> {
+        if kind != RecordKind::Api {
+            *self.kinds.entry(kind.as_str()).or_default() += 1;
+        }
+        if matches!(kind, RecordKind::Insight | RecordKind::Aggregated) {
+            self.not_selected(place, kind.as_str());
+            return Ok(());
+        }
+        let source = record.get("eventSource").and_then(Json::as_str);
+        if !self.rules.keep.may_keep_source(source) {
+            self.not_selected(place, "event_source");
+            return Ok(());
+        }
+        let mut event = Event::decode(record).map_err(|error| error.to_string())?;
+        if let Some(reason) = self.filtered_out(place, &event) {
+            self.not_selected(place, reason);
+            return Ok(());
+        }
+        let selection = match self.rules.keep.verdict(&event, kind) {
+            Verdict::Yes => "selected",
+            Verdict::Uncertain(reason) => {
+                event.notes.push(reason.as_str());
+                "uncertain"
+            }
+            Verdict::No => {
+                self.not_selected(place, "selectors");
+                return Ok(());
+            }
+        };
+        event.normalise();
+        event.notes.sort_unstable();
+        event.notes.dedup();
+        let notes = event.notes.join(",");
+        self.decoder.builder.push(&EventRow {
+            event: &event,
+            selection,
+            notes: (!notes.is_empty()).then_some(&notes),
+            source: place.source.uri,
+            source_position: place.record as i64,
+        });
+        self.notes
+            .extend(event.notes.iter().map(|note| (self.rows, *note)));
+        self.rows += 1;
+        place.counts.seen += 1;
+        place.counts.kept += 1;
+        place.record += 1;
+        Ok(())
+    }
+
+    /// Why the run's filter leaves an event out.
+    fn filtered_out(&self, place: &Place<'_>, event: &Event<'_>) -> Option<&'static str> {
+        let filter = &self.rules.filter;
+        if !filter.window.contains(event.event_time_ms) {
+            return Some("event_time");
+        }
+        if place.source.key_is_known {
+            return None;
+        }
+        let left_out = |wanted: &[String], name: Option<&str>| {
+            !wanted.is_empty() && !name.is_some_and(|name| wanted.iter().any(|w| w == name))
+        };
+        if left_out(&filter.accounts, event.recipient_account_id) {
+            return Some("account");
+        }
+        left_out(&filter.regions, event.aws_region).then_some("region")
+    }
+
+    fn not_selected(&mut self, place: &mut Place<'_>, reason: &'static str) {
+        *self.not_selected.entry(reason).or_default() += 1;
+        place.counts.seen += 1;
+        place.counts.not_selected += 1;
+        place.record += 1;
+    }
+
+    fn quarantine(&mut self, place: &mut Place<'_>, reason: String, text: &[u8]) {
+        self.quarantine.push(Quarantined::new(
+            place.source.uri,
+            place.record,
+            place.offset,
+            reason,
+            text,
+        ));
+        place.counts.seen += 1;
+        place.counts.quarantined += 1;
+        place.record += 1;
+    }
+}
+
+/// What an object is that holds no JSON at all.
+fn not_a_log(bytes: &[u8], beginning: Option<Quarantined>) -> String {
+    if bytes.is_empty() {
+        return "the object is empty".to_owned();
+    }
+    let text = beginning.and_then(|entry| entry.text).unwrap_or_default();
+    let start: String = text.chars().take(40).collect();
+    format!("not a CloudTrail log: no JSON object in it; it begins with {start:?}")
+}
+
+/// The text without the white space between its values, where it has any: columns hold JSON
+/// text as AWS writes it, however a record was stored.
+fn minified(text: &[u8]) -> Option<Vec<u8>> {
+    let first_colon = memchr::memchr(b':', text)?;
+    let is_spaced = text.get(1).is_some_and(u8::is_ascii_whitespace)
+        || text.get(first_colon + 1) == Some(&b' ')
+        || memchr::memchr(b'\n', text).is_some();
+    if !is_spaced {
+        return None;
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let (mut in_string, mut escaped) = (false, false);
+    for &byte in text {
+        if in_string {
+            in_string = escaped || byte != b'"';
+            escaped = byte == b'\\' && !escaped;
+        } else if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+            continue;
+        } else {
+            in_string = byte == b'"';
+        }
+        out.push(byte);
+    }
+    Some(out)
+}

@@ -1,0 +1,147 @@
+//! Tells a CloudTrail record from the envelopes that other services put around it.
+
+use std::borrow::Cow;
+
+use super::parse::Json;
+
+/// How many envelopes may stand around one another: SNS in SQS in a saved response is three.
+pub const MAX_ENVELOPES: usize = 6;
+
+/// What a JSON value is to us.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Shape<'d> {
+    Record(RecordKind),
+    /// The texts of the values inside, with the kind of envelope; none for a control message.
+    Envelope(EnvelopeKind, Vec<Cow<'d, str>>),
+    /// An integrity digest, which is never log input.
+    Digest,
+    Unknown,
+}
+
+/// The kinds of CloudTrail record, by eventCategory and eventType
+/// (CloudTrail record contents reference).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RecordKind {
+    /// Management and data events, service events, sign-ins.
+    Api,
+    NetworkActivity,
+    Insight,
+    Aggregated,
+}
+
+impl RecordKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::NetworkActivity => "network_activity",
+            Self::Insight => "insight",
+            Self::Aggregated => "aggregated",
+        }
+    }
+}
+
+/// What put an envelope around the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EnvelopeKind {
+    /// `{"Records":[…]}` and its relatives, where other members stand first.
+    Wrapper,
+    LookupEvents,
+    CloudWatchLogs,
+    EventBridge,
+    Queue,
+    Notification,
+}
+
+impl EnvelopeKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Wrapper => "wrapper",
+            Self::LookupEvents => "lookup_events",
+            Self::CloudWatchLogs => "cloudwatch_logs",
+            Self::EventBridge => "eventbridge",
+            Self::Queue => "sqs",
+            Self::Notification => "sns",
+        }
+    }
+}
+
+/// The members that only a CloudTrail record has at its top.
+const RECORD_MEMBERS: [&str; 6] = [
+    "eventVersion",
+    "eventName",
+    "eventSource",
+    "eventID",
+    "eventCategory",
+    "userIdentity",
+];
+
+/// Tells what a value is by its members; looks at no more than one level.
+pub fn shape(value: Json<'_>) -> Shape<'_> {
+    let queued = string_member(value, &["body", "Body"]);
+    if let Some(body) = queued.filter(|body| holds_json(body)) {
+        return Shape::Envelope(EnvelopeKind::Queue, vec![Cow::Borrowed(body)]);
+    }
+    if RECORD_MEMBERS
+        .iter()
+        .any(|member| value.get(member).is_some())
+    {
+        return Shape::Record(record_kind(value));
+    }
+    if value.get("digestStartTime").is_some() && value.get("logFiles").is_some() {
+        return Shape::Digest;
+    }
+    if let Some(text) = string_member(value, &["CloudTrailEvent"]) {
+        return Shape::Envelope(EnvelopeKind::LookupEvents, vec![Cow::Borrowed(text)]);
+    }
+    if let Some(detail) = value
+        .get("detail")
+        .filter(|detail| detail.is_filled_object())
+    {
+        return Shape::Envelope(EnvelopeKind::EventBridge, vec![Cow::Borrowed(detail.raw())]);
+    }
+    if let Some(events) = value.get("logEvents") {
+        let messages = events
+            .elements()
+            .filter_map(|event| string_member(event, &["message"]))
+            .map(Cow::Borrowed)
+            .collect();
+        return Shape::Envelope(EnvelopeKind::CloudWatchLogs, messages);
+    }
+    if let Some(text) = string_member(value, &["message"]).filter(|text| holds_json(text)) {
+        return Shape::Envelope(EnvelopeKind::CloudWatchLogs, vec![Cow::Borrowed(text)]);
+    }
+    let notification = value.get("Sns").unwrap_or(value);
+    if let Some(text) = string_member(notification, &["Message"]).filter(|text| holds_json(text)) {
+        return Shape::Envelope(EnvelopeKind::Notification, vec![Cow::Borrowed(text)]);
+    }
+    for name in ["Records", "Events", "events", "Messages"] {
+        if let Some(elements) = value.get(name) {
+            let texts = elements.elements().map(|e| Cow::Borrowed(e.raw()));
+            return Shape::Envelope(EnvelopeKind::Wrapper, texts.collect());
+        }
+    }
+    Shape::Unknown
+}
+
+fn string_member<'d>(value: Json<'d>, names: &[&str]) -> Option<&'d str> {
+    names
+        .iter()
+        .find_map(|name| value.get(name).and_then(Json::as_str))
+}
+
+fn holds_json(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '['])
+}
+
+/// The kind of a record. The documentation writes `AwsVpceEvents`, its examples `AwsVpceEvent`.
+fn record_kind(record: Json<'_>) -> RecordKind {
+    let text = |name| record.get(name).and_then(Json::as_str);
+    match (text("eventCategory"), text("eventType")) {
+        (Some("Insight"), _) | (_, Some("AwsCloudTrailInsight")) => RecordKind::Insight,
+        (Some("Aggregated"), _) | (_, Some("AwsAggregatedEvent")) => RecordKind::Aggregated,
+        (Some("NetworkActivity"), _) | (_, Some("AwsVpceEvent" | "AwsVpceEvents")) => {
+            RecordKind::NetworkActivity
+        }
+        _ => RecordKind::Api,
+    }
+}

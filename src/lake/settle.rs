@@ -1,0 +1,265 @@
+//! Settles duplicates across units: of an event that stands in several parts, one copy stays.
+//!
+//! The copy with the smallest source object, then position, stays; no order of work changes that.
+//! A part that loses rows is written anew under a name made from what it lost, and replaced by a
+//! settlement, so that readers who go by the receipts never see both.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::Int64Type;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::part::{PartFormat, PartWriter};
+use super::receipt::{Part, Settlement};
+use super::state::{LakeState, write_settlement};
+use super::{FORMAT, LakeError, Store};
+use crate::event::batch::identity;
+use crate::event::schema::{Events, Operations, Table};
+
+/// Identities looked at in one pass; a date with more is settled in several passes.
+const IDENTITIES_A_PASS: u64 = 2 << 20;
+
+/// Rows of a batch read, and of a row group written anew.
+const BATCH_ROWS: usize = 32 << 10;
+
+/// The columns that make an event's identity and its provenance.
+const IDENTITY_COLUMNS: [&str; 7] = [
+    "recipient_account_id",
+    "event_id",
+    "event_source",
+    "event_name",
+    "event_time_ms",
+    "source",
+    "source_position",
+];
+
+/// Where a record came from: source object and position.
+type Provenance = (Arc<str>, i64);
+
+/// Settles the given event dates; returns how many events were dropped.
+pub fn settle(
+    store: &Store,
+    state: &mut LakeState,
+    dates: &BTreeSet<String>,
+) -> Result<u64, LakeError> {
+    let mut dropped = 0;
+    for date in dates {
+        let parts: Vec<Part> = state
+            .parts()
+            .into_iter()
+            .filter(|part| part.dt == *date)
+            .collect();
+        let events: Vec<&Part> = parts.iter().filter(|p| p.table == Events::NAME).collect();
+        let losers = find_losers(store, &events)?;
+        for (index, provenances) in losers.iter().enumerate().filter(|(_, l)| !l.is_empty()) {
+            let operations = parts
+                .iter()
+                .find(|part| part.table == Operations::NAME && stem(part) == stem(events[index]));
+            if let Some(part) = operations {
+                rewrite::<Operations>(store, state, part, provenances)?;
+            }
+            dropped += rewrite::<Events>(store, state, events[index], provenances)?;
+        }
+    }
+    Ok(dropped)
+}
+
+/// What the parts of one unit and date share in their names, settled or not.
+fn stem(part: &Part) -> &str {
+    let name = part.path.rsplit('/').next().unwrap_or(&part.path);
+    let name = name.trim_end_matches(".parquet");
+    name.split_once(".s").map_or(name, |(stem, _)| stem)
+}
+
+/// For every part, the provenance of the rows that another copy beats.
+fn find_losers(store: &Store, parts: &[&Part]) -> Result<Vec<BTreeSet<Provenance>>, LakeError> {
+    let mut losers = vec![BTreeSet::new(); parts.len()];
+    let rows: u64 = parts.iter().map(|part| part.rows).sum();
+    let passes = rows.div_ceil(IDENTITIES_A_PASS).max(1);
+    for pass in 0..passes {
+        let mut seen: Vec<(u128, u32, u32)> = Vec::new();
+        for (index, part) in parts.iter().enumerate() {
+            let mut row = 0;
+            for batch in read_part(store, part, Some(&IDENTITY_COLUMNS[..5]))? {
+                let batch = batch?;
+                for identity in identities(&batch) {
+                    if let Some(identity) =
+                        identity.filter(|id| (id >> 64) % u128::from(passes) == u128::from(pass))
+                    {
+                        seen.push((identity, index as u32, row));
+                    }
+                    row += 1;
+                }
+            }
+        }
+        seen.par_sort_unstable();
+        let repeated: Vec<&[(u128, u32, u32)]> = seen
+            .chunk_by(|a, b| a.0 == b.0)
+            .filter(|copies| copies.len() > 1)
+            .collect();
+        if !repeated.is_empty() {
+            choose(store, parts, &repeated, &mut losers)?;
+        }
+    }
+    Ok(losers)
+}
+
+/// Among the copies of each repeated event, all but the one of smallest provenance lose.
+fn choose(
+    store: &Store,
+    parts: &[&Part],
+    repeated: &[&[(u128, u32, u32)]],
+    losers: &mut [BTreeSet<Provenance>],
+) -> Result<(), LakeError> {
+    let mut wanted: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+    for (_, part, row) in repeated.iter().flat_map(|copies| copies.iter()) {
+        wanted.entry(*part).or_default().insert(*row);
+    }
+    let mut provenances: BTreeMap<(u32, u32), Provenance> = BTreeMap::new();
+    for (index, rows) in &wanted {
+        let mut row = 0;
+        for batch in read_part(store, parts[*index as usize], Some(&IDENTITY_COLUMNS[5..]))? {
+            let batch = batch?;
+            for provenance in provenance_of(&batch) {
+                if rows.contains(&row) {
+                    provenances.insert((*index, row), (provenance.0.into(), provenance.1));
+                }
+                row += 1;
+            }
+        }
+    }
+    for copies in repeated {
+        let mut places: Vec<(&Provenance, u32)> = copies
+            .iter()
+            .map(|(_, part, row)| (&provenances[&(*part, *row)], *part))
+            .collect();
+        places.sort();
+        for (provenance, part) in &places[1..] {
+            losers[*part as usize].insert((*provenance).clone());
+        }
+    }
+    Ok(())
+}
+
+/// Writes a part anew without the losing rows; returns how many were dropped.
+fn rewrite<T: Table>(
+    store: &Store,
+    state: &mut LakeState,
+    part: &Part,
+    losers: &BTreeSet<Provenance>,
+) -> Result<u64, LakeError> {
+    let format = PartFormat::of::<T>();
+    let path = settled_path(part, losers);
+    let mut writer = PartWriter::create(store, &path, &format)?;
+    let mut kept_rows = 0;
+    for batch in read_part(store, part, None)? {
+        let batch = batch?;
+        let keep: BooleanArray = provenance_of(&batch)
+            .map(|(source, position)| Some(!losers.contains(&(Arc::from(source), position))))
+            .collect();
+        let batch = filter_record_batch(&batch, &keep).expect("the filter is as long as the batch");
+        if batch.num_rows() > 0 {
+            let rows = batch.num_rows() as u64;
+            let group = writer.encode(rows, |column| batch.column(column).clone())?;
+            writer.append(group)?;
+            kept_rows += rows;
+        }
+    }
+    let dropped_rows = part.rows - kept_rows;
+    if dropped_rows == 0 {
+        return Ok(0);
+    }
+    let size_bytes = match kept_rows {
+        0 => 0,
+        _ => writer.finish()?,
+    };
+    let settlement = Settlement {
+        format: FORMAT,
+        replaces: part.path.clone(),
+        part: (kept_rows > 0).then(|| Part {
+            path,
+            rows: kept_rows,
+            size_bytes,
+            ..part.clone()
+        }),
+        dropped_rows,
+    };
+    write_settlement(store, &settlement)?;
+    store.delete(&part.path)?;
+    state.settlements.insert(part.path.clone(), settlement);
+    Ok(dropped_rows)
+}
+
+/// A name that tells what the part lost: the same for the same losers.
+fn settled_path(part: &Part, losers: &BTreeSet<Provenance>) -> String {
+    let mut hash = Sha256::new();
+    for (source, position) in losers {
+        hash.update(source.as_bytes());
+        hash.update([0]);
+        hash.update(position.to_le_bytes());
+    }
+    let digest = hash.finalize();
+    let stem = part.path.trim_end_matches(".parquet");
+    format!(
+        "{stem}.s{:02x}{:02x}{:02x}{:02x}.parquet",
+        digest[0], digest[1], digest[2], digest[3]
+    )
+}
+
+fn identities(batch: &RecordBatch) -> impl Iterator<Item = Option<u128>> {
+    let text = |name| column(batch, name).as_string::<i32>();
+    let texts = [
+        text("recipient_account_id"),
+        text("event_id"),
+        text("event_source"),
+        text("event_name"),
+    ];
+    let times = column(batch, "event_time_ms").as_primitive::<Int64Type>();
+    (0..batch.num_rows()).map(move |row| {
+        let value = |index: usize| texts[index].is_valid(row).then(|| texts[index].value(row));
+        identity([value(0), value(1), value(2), value(3)], times.value(row))
+    })
+}
+
+fn provenance_of(batch: &RecordBatch) -> impl Iterator<Item = (&str, i64)> {
+    let sources = column(batch, "source").as_string::<i32>();
+    let positions = column(batch, "source_position").as_primitive::<Int64Type>();
+    (0..batch.num_rows()).map(|row| (sources.value(row), positions.value(row)))
+}
+
+fn column<'b>(batch: &'b RecordBatch, name: &str) -> &'b dyn Array {
+    batch
+        .column_by_name(name)
+        .expect("parts have the schema's columns")
+}
+
+/// Reads a part, all columns or the named ones, batch by batch.
+pub fn read_part(
+    store: &Store,
+    part: &Part,
+    columns: Option<&[&str]>,
+) -> Result<impl Iterator<Item = Result<RecordBatch, LakeError>>, LakeError> {
+    let path = part.path.clone();
+    let failed = move |source| LakeError::Read {
+        path: path.clone(),
+        source,
+    };
+    let builder =
+        ParquetRecordBatchReaderBuilder::try_new(store.open(&part.path)?).map_err(&failed)?;
+    let mask = match columns {
+        Some(names) => ProjectionMask::columns(builder.parquet_schema(), names.iter().copied()),
+        None => ProjectionMask::all(),
+    };
+    let reader: ParquetRecordBatchReader = builder
+        .with_projection(mask)
+        .with_batch_size(BATCH_ROWS)
+        .build()
+        .map_err(&failed)?;
+    Ok(reader.map(move |batch| batch.map_err(|error| failed(error.into()))))
+}

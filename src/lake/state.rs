@@ -1,0 +1,290 @@
+//! What a lake holds, read from its description, plans, receipts and settlements.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hasher;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use super::receipt::{EventFilter, Part, Plan, PlannedObject, Receipt, RecordCounts, Settlement};
+use super::{FORMAT, LakeError, Store};
+
+const DESCRIPTION: &str = "_dynatrail/lake.json";
+const PLANS: &str = "_dynatrail/plans";
+const RECEIPTS: &str = "_dynatrail/receipts";
+const SETTLEMENTS: &str = "_dynatrail/settlements";
+const QUARANTINE: &str = "_dynatrail/quarantine";
+
+/// What a lake is: written when it is made, never changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LakeDescription {
+    pub format: u32,
+    /// Which events it keeps: `dynamodb`, `all`, or the selectors' canonical JSON.
+    pub selection: String,
+}
+
+/// A plan that an earlier run did not finish.
+pub struct Unfinished {
+    pub path: String,
+    pub filter: EventFilter,
+    /// All units of the plan, with or without a receipt.
+    pub units: Vec<super::PlannedUnit>,
+}
+
+/// A lake's state.
+pub struct LakeState {
+    pub description: LakeDescription,
+    /// Plans of runs that ended early: to be finished before anything new.
+    pub unfinished: Vec<Unfinished>,
+    /// Receipts without their objects, by unit.
+    pub receipts: BTreeMap<String, Receipt>,
+    pub settlements: BTreeMap<String, Settlement>,
+    done: HashMap<u128, Vec<u32>>,
+    filters: Vec<EventFilter>,
+}
+
+impl LakeState {
+    /// Reads the state of an existing lake.
+    pub fn load(store: &Store) -> Result<Self, LakeError> {
+        let Some(description) = read_json::<LakeDescription>(store, DESCRIPTION)? else {
+            return Err(LakeError::NotALake(store.place()));
+        };
+        if description.format > FORMAT {
+            return Err(LakeError::NewerFormat {
+                found: description.format,
+            });
+        }
+        let mut state = Self {
+            description,
+            unfinished: Vec::new(),
+            receipts: BTreeMap::new(),
+            settlements: BTreeMap::new(),
+            done: HashMap::new(),
+            filters: Vec::new(),
+        };
+        for (path, _) in store.list(RECEIPTS)? {
+            let receipt: Receipt = read_packed(store, &path)?;
+            state.add_receipt(receipt);
+        }
+        for (path, _) in store.list(SETTLEMENTS)? {
+            let settlement: Settlement = read_packed(store, &path)?;
+            state
+                .settlements
+                .insert(settlement.replaces.clone(), settlement);
+        }
+        for (path, _) in store.list(PLANS)? {
+            let plan: Plan = read_packed(store, &path)?;
+            state.unfinished.push(Unfinished {
+                path,
+                filter: plan.filter,
+                units: plan.units,
+            });
+        }
+        Ok(state)
+    }
+
+    /// Opens a lake for writing events of this selection; makes it where there is none.
+    pub fn open_or_create(store: &Store, selection: &str) -> Result<Self, LakeError> {
+        match Self::load(store) {
+            Ok(state) if state.description.selection == selection => Ok(state),
+            Ok(state) => Err(LakeError::OtherSelection {
+                lake: state.description.selection,
+                asked: selection.to_owned(),
+            }),
+            Err(LakeError::NotALake(_)) => {
+                if !store.list("")?.is_empty() {
+                    return Err(LakeError::NotEmpty(store.place()));
+                }
+                let description = LakeDescription {
+                    format: FORMAT,
+                    selection: selection.to_owned(),
+                };
+                let text =
+                    serde_json::to_vec_pretty(&description).expect("plain data becomes JSON");
+                store.put(DESCRIPTION, &text)?;
+                Self::load(store)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes a receipt on; its objects are remembered as done, not kept in memory.
+    pub fn add_receipt(&mut self, mut receipt: Receipt) {
+        let filter = match self.filters.iter().position(|f| *f == receipt.filter) {
+            Some(filter) => filter,
+            None => {
+                self.filters.push(receipt.filter.clone());
+                self.filters.len() - 1
+            }
+        };
+        for object in std::mem::take(&mut receipt.objects) {
+            if object.status.is_done() {
+                let filters = self
+                    .done
+                    .entry(object_identity(&object.object))
+                    .or_default();
+                filters.push(filter as u32);
+            }
+        }
+        self.receipts.insert(receipt.unit.clone(), receipt);
+    }
+
+    /// Whether the object was converted before, keeping all that this filter asks for.
+    pub fn is_done(&self, object: &PlannedObject, filter: &EventFilter) -> bool {
+        self.done
+            .get(&object_identity(object))
+            .is_some_and(|filters| {
+                filters
+                    .iter()
+                    .any(|done| self.filters[*done as usize].covers(filter))
+            })
+    }
+
+    /// The parts that count, by path: those of receipts, less those replaced.
+    pub fn parts(&self) -> Vec<Part> {
+        let written = self.receipts.values().flat_map(|receipt| &receipt.parts);
+        let rewritten = self.settlements.values().filter_map(|s| s.part.as_ref());
+        let mut parts: Vec<Part> = written
+            .chain(rewritten)
+            .filter(|part| !self.settlements.contains_key(&part.path))
+            .cloned()
+            .collect();
+        parts.sort_by(|a, b| a.path.cmp(&b.path));
+        parts
+    }
+
+    /// The event dates that a unit wrote.
+    pub fn dates_of(&self, unit: &str) -> Vec<String> {
+        let parts = self.receipts.get(unit).into_iter().flat_map(|r| &r.parts);
+        parts.map(|part| part.dt.clone()).collect()
+    }
+
+    /// Counts over all receipts, with duplicates across units taken off what was kept.
+    pub fn counts(&self) -> RecordCounts {
+        let mut counts = RecordCounts::default();
+        for receipt in self.receipts.values() {
+            counts.add(&receipt.counts);
+        }
+        let settled = self.settled_events();
+        counts.kept -= settled;
+        counts.duplicate += settled;
+        counts
+    }
+
+    /// Events dropped because they stood in several parts.
+    pub fn settled_events(&self) -> u64 {
+        self.settlements
+            .values()
+            .filter(|settlement| settlement.replaces.starts_with("events/"))
+            .map(|settlement| settlement.dropped_rows)
+            .sum()
+    }
+
+    /// Removes replaced parts, and parts of units that were interrupted before their receipt.
+    pub fn remove_leftovers(&self, store: &Store) -> Result<(), LakeError> {
+        store.clear_staging()?;
+        let parts: HashSet<String> = self.parts().into_iter().map(|part| part.path).collect();
+        for table in ["events", "operations"] {
+            for (path, _) in store.list(table)? {
+                if path.ends_with(".parquet") && !parts.contains(&path) {
+                    store.delete(&path)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl super::ObjectStatus {
+    /// Whether a later run need not read the object again.
+    pub fn is_done(self) -> bool {
+        match self {
+            Self::Converted | Self::Damaged | Self::Digest | Self::NotALog => true,
+            Self::Failed | Self::Gone => false,
+        }
+    }
+}
+
+fn object_identity(object: &PlannedObject) -> u128 {
+    let mut hasher = SipHasher24::new();
+    hasher.write(object.uri.as_bytes());
+    hasher.write_u8(0);
+    hasher.write_u64(object.size_bytes);
+    hasher.write(object.etag.as_deref().unwrap_or_default().as_bytes());
+    hasher.finish128().as_u128()
+}
+
+/// Stores a plan before any of its units is worked on; the path it stands at.
+pub fn write_plan(store: &Store, name: &str, plan: &Plan) -> Result<String, LakeError> {
+    let path = format!("{PLANS}/{name}.json.zst");
+    write_packed(store, &path, plan)?;
+    Ok(path)
+}
+
+/// Stores a receipt: from then on its unit is done.
+pub fn write_receipt(store: &Store, receipt: &Receipt) -> Result<(), LakeError> {
+    write_packed(
+        store,
+        &format!("{RECEIPTS}/{}.json.zst", receipt.unit),
+        receipt,
+    )
+}
+
+/// Reads a unit's receipt with its objects.
+pub fn read_receipt(store: &Store, unit: &str) -> Result<Receipt, LakeError> {
+    read_packed(store, &format!("{RECEIPTS}/{unit}.json.zst"))
+}
+
+pub fn write_settlement(store: &Store, settlement: &Settlement) -> Result<(), LakeError> {
+    let name = settlement.replaces.replace('/', "~");
+    write_packed(store, &format!("{SETTLEMENTS}/{name}.json.zst"), settlement)
+}
+
+/// Stores a unit's quarantine; the path it stands at.
+pub fn write_quarantine(store: &Store, unit: &str, lines: &[u8]) -> Result<String, LakeError> {
+    let path = format!("{QUARANTINE}/{unit}.ndjson.zst");
+    store.put(&path, &pack(lines))?;
+    Ok(path)
+}
+
+/// The quarantine at a path, as lines of JSON.
+pub fn read_quarantine(store: &Store, path: &str) -> Result<Vec<u8>, LakeError> {
+    let packed = store.read(path)?.unwrap_or_default();
+    unpack(path, &packed)
+}
+
+fn write_packed<T: Serialize>(store: &Store, path: &str, value: &T) -> Result<(), LakeError> {
+    let text = serde_json::to_vec(value).expect("plain data becomes JSON");
+    Ok(store.put(path, &pack(&text))?)
+}
+
+fn pack(text: &[u8]) -> Vec<u8> {
+    zstd::bulk::compress(text, 3).expect("compressing into memory cannot fail")
+}
+
+fn unpack(path: &str, packed: &[u8]) -> Result<Vec<u8>, LakeError> {
+    zstd::stream::decode_all(packed).map_err(|source| LakeError::Malformed {
+        path: path.to_owned(),
+        source: serde_json::Error::io(source),
+    })
+}
+
+fn read_packed<T: DeserializeOwned>(store: &Store, path: &str) -> Result<T, LakeError> {
+    let packed = store.read(path)?.unwrap_or_default();
+    parse(path, &unpack(path, &packed)?)
+}
+
+fn read_json<T: DeserializeOwned>(store: &Store, path: &str) -> Result<Option<T>, LakeError> {
+    match store.read(path)? {
+        Some(bytes) => parse(path, &bytes).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn parse<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, LakeError> {
+    serde_json::from_slice(bytes).map_err(|source| LakeError::Malformed {
+        path: path.to_owned(),
+        source,
+    })
+}

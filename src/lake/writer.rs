@@ -1,0 +1,364 @@
+//! Writes a unit's rows into one part per table and event date, each event once.
+//!
+//! Rows come in the unit's own order, whatever the number of threads that made them, and what is
+//! written when depends on that order alone: so do the bytes.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef};
+use arrow::compute::interleave;
+use arrow::record_batch::RecordBatch;
+
+use super::LakeError;
+use super::part::{PartFormat, PartWriter};
+use super::receipt::Part;
+use super::store::Store;
+use crate::event::batch::{RowKey, Rows};
+use crate::event::schema::{Events, Operations, Table};
+use crate::event::time;
+
+/// Rows that wait for their row group hold at most this, in bytes.
+pub const PENDING_BYTES: usize = 48 << 20;
+
+/// Event dates whose parts are open at once; a further one closes the part used longest ago.
+pub const MAX_OPEN_DATES: usize = 16;
+
+/// Event identities remembered at once, twice: what is further apart is settled afterwards.
+const REMEMBERED_IDENTITIES: usize = 1 << 19;
+
+/// Writes the parts of one unit.
+pub struct UnitWriter<'s> {
+    store: &'s Store,
+    unit: String,
+    events_format: PartFormat,
+    operations_format: PartFormat,
+    identities: RecentIdentities,
+    batches: Vec<Rows>,
+    pending_bytes: usize,
+    dates: BTreeMap<i32, DateWriter>,
+    parts_of_date: BTreeMap<i32, u32>,
+    turn: u64,
+    parts: Vec<Part>,
+}
+
+/// A row that waits for its row group.
+#[derive(Clone, Copy)]
+struct PendingRow {
+    batch: u32,
+    row: u32,
+    key: RowKey,
+}
+
+/// The parts of one event date.
+#[derive(Default)]
+struct DateWriter {
+    events: Option<PartWriter>,
+    operations: Option<PartWriter>,
+    pending: Vec<PendingRow>,
+    times: Option<(i64, i64)>,
+    last_used: u64,
+}
+
+impl<'s> UnitWriter<'s> {
+    pub fn new(store: &'s Store, unit: &str) -> Self {
+        Self {
+            store,
+            unit: unit.to_owned(),
+            events_format: PartFormat::of::<Events>(),
+            operations_format: PartFormat::of::<Operations>(),
+            identities: RecentIdentities::default(),
+            batches: Vec::new(),
+            pending_bytes: 0,
+            dates: BTreeMap::new(),
+            parts_of_date: BTreeMap::new(),
+            turn: 0,
+            parts: Vec::new(),
+        }
+    }
+
+    /// Takes rows on; says of each whether it was new (and is kept) or a duplicate.
+    pub fn push(&mut self, rows: Rows) -> Result<Vec<bool>, LakeError> {
+        let batch = self.batches.len() as u32;
+        let mut kept = Vec::with_capacity(rows.keys.len());
+        self.turn += 1;
+        for (row, key) in rows.keys.iter().enumerate() {
+            let is_new = key.identity.is_none_or(|id| self.identities.insert(id));
+            kept.push(is_new);
+            if is_new {
+                let date = self.date(time::day_of(key.event_time_ms))?;
+                date.pending.push(PendingRow {
+                    batch,
+                    row: row as u32,
+                    key: *key,
+                });
+            }
+        }
+        if !rows.keys.is_empty() {
+            self.pending_bytes += rows.size_bytes();
+            self.batches.push(rows);
+        }
+        if self.pending_bytes > PENDING_BYTES {
+            self.flush()?;
+        }
+        Ok(kept)
+    }
+
+    /// The writer of an event date; closes another date's parts if too many are open.
+    fn date(&mut self, day: i32) -> Result<&mut DateWriter, LakeError> {
+        if !self.dates.contains_key(&day) && self.dates.len() >= MAX_OPEN_DATES {
+            let oldest = self
+                .dates
+                .iter()
+                .min_by_key(|(day, date)| (date.last_used, **day))
+                .map(|(day, _)| *day)
+                .expect("dates are open");
+            self.write_date(oldest)?;
+            self.close_date(oldest)?;
+        }
+        let date = self.dates.entry(day).or_default();
+        date.last_used = self.turn;
+        Ok(date)
+    }
+
+    /// Writes what waits: dates with enough rows as row groups; few rows are copied together, so
+    /// that they do not hold on to the memory of large batches.
+    fn flush(&mut self) -> Result<(), LakeError> {
+        let waiting: usize = self.dates.values().map(|date| date.pending.len()).sum();
+        let days: Vec<i32> = self.dates.keys().copied().collect();
+        let mut compacted = Vec::new();
+        for day in days {
+            let rows = self.dates[&day].pending.len();
+            if rows * 8 >= waiting {
+                self.write_date(day)?;
+            } else if rows > 0 {
+                compacted.push((day, self.compact(day)));
+            }
+        }
+        self.batches.clear();
+        self.pending_bytes = 0;
+        for (day, rows) in compacted {
+            let batch = self.batches.len() as u32;
+            self.pending_bytes += rows.size_bytes();
+            if let Some(date) = self.dates.get_mut(&day) {
+                date.pending = (0..)
+                    .zip(&rows.keys)
+                    .map(|(row, key)| PendingRow {
+                        batch,
+                        row,
+                        key: *key,
+                    })
+                    .collect();
+            }
+            self.batches.push(rows);
+        }
+        Ok(())
+    }
+
+    /// Writes the waiting rows of a date as a row group of each table.
+    fn write_date(&mut self, day: i32) -> Result<(), LakeError> {
+        let sequence = *self.parts_of_date.entry(day).or_default();
+        let Some(date) = self.dates.get_mut(&day) else {
+            return Ok(());
+        };
+        let mut pending = std::mem::take(&mut date.pending);
+        let (Some(first), Some(last)) = (
+            pending.iter().map(|row| row.key.event_time_ms).min(),
+            pending.iter().map(|row| row.key.event_time_ms).max(),
+        ) else {
+            return Ok(());
+        };
+        pending.sort_by_key(|row| (row.key.event_time_ms, row.batch, row.row));
+        let (low, high) = date.times.unwrap_or((first, last));
+        date.times = Some((low.min(first), high.max(last)));
+
+        let (events, operations) = row_indices(&pending);
+        let sources = Sources::of(&self.batches);
+        for (part, format, batches, indices, table) in [
+            (
+                &mut date.events,
+                &self.events_format,
+                &sources.events,
+                events,
+                Events::NAME,
+            ),
+            (
+                &mut date.operations,
+                &self.operations_format,
+                &sources.operations,
+                operations,
+                Operations::NAME,
+            ),
+        ] {
+            if indices.is_empty() {
+                continue;
+            }
+            let part = match part {
+                Some(part) => part,
+                None => {
+                    let path = part_path(table, day, &self.unit, sequence);
+                    part.insert(PartWriter::create(self.store, &path, format)?)
+                }
+            };
+            let group = part.encode(indices.len() as u64, |column| {
+                gather(batches, column, &indices)
+            })?;
+            part.append(group)?;
+        }
+        Ok(())
+    }
+
+    /// Copies a date's waiting rows out of their batches.
+    fn compact(&self, day: i32) -> Rows {
+        let pending = &self.dates[&day].pending;
+        let (events, operations) = row_indices(pending);
+        let sources = Sources::of(&self.batches);
+        let mut first_operation = 0;
+        let keys = pending.iter().map(|row| {
+            let key = RowKey {
+                first_operation,
+                ..row.key
+            };
+            first_operation += key.operations;
+            key
+        });
+        Rows {
+            keys: keys.collect(),
+            events: gather_batch(&sources.events, &events),
+            operations: gather_batch(&sources.operations, &operations),
+        }
+    }
+
+    fn close_date(&mut self, day: i32) -> Result<(), LakeError> {
+        let Some(date) = self.dates.remove(&day) else {
+            return Ok(());
+        };
+        *self.parts_of_date.entry(day).or_default() += 1;
+        let Some((min_event_time_ms, max_event_time_ms)) = date.times else {
+            return Ok(());
+        };
+        for (writer, table) in [
+            (date.events, Events::NAME),
+            (date.operations, Operations::NAME),
+        ] {
+            let Some(writer) = writer else { continue };
+            let (path, rows) = (writer.path().to_owned(), writer.rows);
+            self.parts.push(Part {
+                table: table.to_owned(),
+                dt: time::day_text(day),
+                path,
+                rows,
+                size_bytes: writer.finish()?,
+                min_event_time_ms,
+                max_event_time_ms,
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes what still waits and makes all parts appear.
+    pub fn finish(mut self) -> Result<Vec<Part>, LakeError> {
+        let days: Vec<i32> = self.dates.keys().copied().collect();
+        for day in days {
+            self.write_date(day)?;
+            self.close_date(day)?;
+        }
+        self.parts.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(self.parts)
+    }
+}
+
+/// `events/dt=2025-01-02/<unit>.parquet`; a date reopened within a unit gets a further part.
+fn part_path(table: &str, day: i32, unit: &str, sequence: u32) -> String {
+    let dt = time::day_text(day);
+    match sequence {
+        0 => format!("{table}/dt={dt}/{unit}.parquet"),
+        _ => format!("{table}/dt={dt}/{unit}.{sequence}.parquet"),
+    }
+}
+
+/// The batches that rows are gathered from, table by table.
+struct Sources<'b> {
+    events: Vec<&'b RecordBatch>,
+    operations: Vec<&'b RecordBatch>,
+}
+
+impl<'b> Sources<'b> {
+    fn of(batches: &'b [Rows]) -> Self {
+        Self {
+            events: batches.iter().map(|rows| &rows.events).collect(),
+            operations: batches.iter().map(|rows| &rows.operations).collect(),
+        }
+    }
+}
+
+/// The (batch, row) pairs of the events and of their operations, in order.
+fn row_indices(pending: &[PendingRow]) -> (Vec<(usize, usize)>, Vec<(usize, usize)>) {
+    let events = pending
+        .iter()
+        .map(|row| (row.batch as usize, row.row as usize));
+    let operations = pending.iter().flat_map(|row| {
+        let first = row.key.first_operation as usize;
+        (first..first + row.key.operations as usize).map(|at| (row.batch as usize, at))
+    });
+    (events.collect(), operations.collect())
+}
+
+fn gather(batches: &[&RecordBatch], column: usize, indices: &[(usize, usize)]) -> ArrayRef {
+    let arrays: Vec<&dyn Array> = batches
+        .iter()
+        .map(|batch| &**batch.column(column))
+        .collect();
+    interleave(&arrays, indices)
+        .expect("the batches have one schema, the indices are of their rows")
+}
+
+fn gather_batch(batches: &[&RecordBatch], indices: &[(usize, usize)]) -> RecordBatch {
+    let first = batches.first().expect("pending rows stand in batches");
+    let columns = (0..first.num_columns()).map(|column| gather(batches, column, indices));
+    RecordBatch::try_new(Arc::clone(first.schema_ref()), columns.collect())
+        .expect("gathered columns are of the batches' schema")
+}
+
+/// The identities of the events last kept: bounded, and the same for the same order of events.
+#[derive(Default)]
+struct RecentIdentities {
+    newer: HashSet<u128, BuildHasherDefault<IdentityHasher>>,
+    older: HashSet<u128, BuildHasherDefault<IdentityHasher>>,
+}
+
+impl RecentIdentities {
+    /// Whether the identity is new; remembers it.
+    fn insert(&mut self, identity: u128) -> bool {
+        if self.older.contains(&identity) {
+            return false;
+        }
+        if self.newer.len() == REMEMBERED_IDENTITIES {
+            self.older = std::mem::take(&mut self.newer);
+        }
+        self.newer.insert(identity)
+    }
+}
+
+/// Identities are hashes already.
+#[derive(Default)]
+struct IdentityHasher(u64);
+
+impl Hasher for IdentityHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 ^= u64::from_le_bytes(word);
+        }
+    }
+
+    fn write_u128(&mut self, identity: u128) {
+        self.0 = identity as u64;
+    }
+}
