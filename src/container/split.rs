@@ -73,11 +73,20 @@ enum Level {
     /// Between top-level values.
     Document,
     /// Inside an array of values.
-    Elements { wrapped: bool },
+    Elements(Array),
     /// Behind that array, inside the object around it.
     Tail(Scan),
     /// Inside a value that is too large to keep; `Level` to return to follows.
-    Oversized { scan: Scan, wrapped: Option<bool> },
+    Oversized { scan: Scan, array: Option<Array> },
+}
+
+/// The array that the values stand in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Array {
+    /// Whether an object stands around it.
+    wrapped: bool,
+    /// Arrays open inside it; their elements are values too.
+    nested: u32,
 }
 
 /// Splits one object.
@@ -101,8 +110,8 @@ impl Splitter {
         let bytes = window.bytes();
         loop {
             match self.level {
-                Level::Oversized { scan, wrapped } => {
-                    if let Some(step) = self.skip_oversized(bytes, finished, scan, wrapped) {
+                Level::Oversized { scan, array } => {
+                    if let Some(step) = self.skip_oversized(bytes, finished, scan, array) {
                         return step;
                     }
                     continue;
@@ -113,7 +122,7 @@ impl Splitter {
                     }
                     continue;
                 }
-                Level::Document | Level::Elements { .. } => {}
+                Level::Document | Level::Elements(_) => {}
             }
             self.skip_separators(window);
             let rest = &bytes[self.cursor..];
@@ -127,24 +136,40 @@ impl Splitter {
                 (Level::Document, b'{') => match wrapper_start(rest) {
                     Some(length) => {
                         self.cursor += length;
-                        self.level = Level::Elements { wrapped: true };
+                        self.level = Level::Elements(Array {
+                            wrapped: true,
+                            nested: 0,
+                        });
                     }
                     None => return self.value(window, finished),
                 },
                 (_, b'{') => return self.value(window, finished),
                 (Level::Document, b'[') => {
                     self.cursor += 1;
-                    self.level = Level::Elements { wrapped: false };
+                    self.level = Level::Elements(Array {
+                        wrapped: false,
+                        nested: 0,
+                    });
                 }
                 (Level::Document, b'0'..=b'9') if log_stamp(rest).is_some() => {
                     self.cursor += log_stamp(rest).unwrap_or(0);
                 }
-                (Level::Elements { wrapped }, b']') => {
+                (Level::Elements(array), b'[') => {
                     self.cursor += 1;
-                    self.level = if wrapped {
-                        Level::Tail(Scan::inside_object())
-                    } else {
-                        Level::Document
+                    self.level = Level::Elements(Array {
+                        nested: array.nested + 1,
+                        ..array
+                    });
+                }
+                (Level::Elements(array), b']') => {
+                    self.cursor += 1;
+                    self.level = match array {
+                        Array { nested: 1.., .. } => Level::Elements(Array {
+                            nested: array.nested - 1,
+                            ..array
+                        }),
+                        Array { wrapped: true, .. } => Level::Tail(Scan::inside_object()),
+                        Array { wrapped: false, .. } => Level::Document,
                     };
                 }
                 _ => return self.recover(window, finished, SplitDamage::NotAnObject),
@@ -206,11 +231,11 @@ impl Splitter {
             }
             None if finished => self.recover(window, finished, SplitDamage::Unterminated),
             None if bytes.len() - start > MAX_VALUE_BYTES => {
-                let wrapped = match self.level {
-                    Level::Elements { wrapped } => Some(wrapped),
+                let array = match self.level {
+                    Level::Elements(array) => Some(array),
                     _ => None,
                 };
-                self.level = Level::Oversized { scan, wrapped };
+                self.level = Level::Oversized { scan, array };
                 self.cursor = bytes.len();
                 self.damaged(window, start..bytes.len(), SplitDamage::TooLarge)
             }
@@ -250,19 +275,16 @@ impl Splitter {
         bytes: &'w [u8],
         finished: bool,
         mut scan: Scan,
-        wrapped: Option<bool>,
+        array: Option<Array>,
     ) -> Option<Step<'w>> {
         match scan.find_end(&bytes[self.cursor..]) {
             Some(length) => {
                 self.cursor += length;
-                self.level = match wrapped {
-                    Some(wrapped) => Level::Elements { wrapped },
-                    None => Level::Document,
-                };
+                self.level = array.map_or(Level::Document, Level::Elements);
                 None
             }
             None => {
-                self.level = Level::Oversized { scan, wrapped };
+                self.level = Level::Oversized { scan, array };
                 self.cursor = bytes.len();
                 Some(self.at_window_end(finished))
             }

@@ -66,7 +66,8 @@ pub struct DecodedGroup {
 pub struct Decoder {
     inflater: Inflater,
     window: Window,
-    parser: Parser,
+    /// Taken out while a value is read.
+    parser: Option<Parser>,
     builder: RowsBuilder,
 }
 
@@ -114,6 +115,13 @@ enum Next {
     Done,
     Open(Vec<String>),
     Quarantine(String),
+}
+
+/// Why the whole of a value is quarantined.
+struct Refused {
+    reason: String,
+    /// Whether it is not even JSON.
+    is_broken: bool,
 }
 
 impl GroupDecoder<'_> {
@@ -196,11 +204,14 @@ impl GroupDecoder<'_> {
                     place.offset = offset;
                     if self.rules.keep.rules_out(text, has_backslash) {
                         self.not_selected(place, "event_source");
-                    } else if let Some(reason) = self.value(place, text, 0) {
+                    } else if let Err(refused) = self.value(place, text, 0) {
                         // A record that lacks an end swallows those behind it: they are found
                         // again, and only what stands before them is quarantined.
-                        let broken = splitter.resume_inside(window, text).unwrap_or(text);
-                        self.quarantine(place, reason, broken);
+                        let resumed = match refused.is_broken {
+                            true => splitter.resume_inside(window, text),
+                            false => None,
+                        };
+                        self.quarantine(place, refused.reason, resumed.unwrap_or(text));
                     }
                 }
                 Step::Piece(Piece::Damaged {
@@ -216,35 +227,42 @@ impl GroupDecoder<'_> {
         }
     }
 
-    /// Decodes a value: a record, or an envelope around records. Returns why the whole of it
-    /// must be quarantined.
-    fn value(&mut self, place: &mut Place<'_>, text: &[u8], depth: usize) -> Option<String> {
-        let mut parser = std::mem::take(&mut self.decoder.parser);
+    /// Decodes a value: a record, or an envelope around records.
+    fn value(&mut self, place: &mut Place<'_>, text: &[u8], depth: usize) -> Result<(), Refused> {
+        let mut parser = self.decoder.parser.take().unwrap_or_default();
         let minified = minified(text);
         let parsed = parser.parse(minified.as_deref().unwrap_or(text), |value| {
             self.shaped(place, value)
         });
-        self.decoder.parser = parser;
+        self.decoder.parser = Some(parser);
         match parsed {
-            Ok(Next::Done) => None,
-            Ok(Next::Quarantine(reason)) => Some(reason),
-            Ok(Next::Open(_)) if depth == MAX_ENVELOPES => Some(format!(
-                "more than {MAX_ENVELOPES} envelopes around a record"
-            )),
+            Ok(Next::Done) => Ok(()),
+            Ok(Next::Quarantine(reason)) => Err(Refused {
+                reason,
+                is_broken: false,
+            }),
+            Ok(Next::Open(_)) if depth == MAX_ENVELOPES => Err(Refused {
+                reason: format!("more than {MAX_ENVELOPES} envelopes around a record"),
+                is_broken: false,
+            }),
             Ok(Next::Open(inner)) => {
                 for text in inner {
                     self.enclosed(place, text.trim(), depth + 1);
                 }
-                None
+                Ok(())
             }
-            Err(error) => Some(error.to_string()),
+            Err(error) => Err(Refused {
+                reason: error.to_string(),
+                is_broken: true,
+            }),
         }
     }
 
     /// Decodes what stands inside an envelope; a list there holds values in turn.
     fn enclosed(&mut self, place: &mut Place<'_>, text: &str, depth: usize) {
         let elements = if text.starts_with('[') {
-            let texts = self.decoder.parser.parse(text.as_bytes(), |list| {
+            let parser = self.decoder.parser.get_or_insert_default();
+            let texts = parser.parse(text.as_bytes(), |list| {
                 list.elements().map(|e| e.raw().to_owned()).collect()
             });
             texts.unwrap_or_else(|_| vec![text.to_owned()])
@@ -252,8 +270,8 @@ impl GroupDecoder<'_> {
             vec![text.to_owned()]
         };
         for element in elements {
-            if let Some(reason) = self.value(place, element.as_bytes(), depth) {
-                self.quarantine(place, reason, element.as_bytes());
+            if let Err(refused) = self.value(place, element.as_bytes(), depth) {
+                self.quarantine(place, refused.reason, element.as_bytes());
             }
         }
     }

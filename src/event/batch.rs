@@ -94,7 +94,7 @@ impl<T: Table> BatchBuilder<T> {
 pub struct RowKey {
     /// Identity of the event for de-duplication; events without an eventID have none.
     pub identity: Option<u128>,
-    pub event_time_ms: i64,
+    pub event_time_ms: Option<i64>,
     /// The event's rows in the batch of operations: first and count.
     pub first_operation: u32,
     pub operations: u32,
@@ -169,7 +169,7 @@ impl RowsBuilder {
 /// The identity under which an event is kept once: recipient account, event ID, source, name and
 /// time. The ID alone would do for genuine records; with the rest, two different events to which
 /// some tool gave one ID stay two.
-pub fn identity(texts: [Option<&str>; 4], event_time_ms: i64) -> Option<u128> {
+pub fn identity(texts: [Option<&str>; 4], event_time_ms: Option<i64>) -> Option<u128> {
     use siphasher::sip128::{Hasher128, SipHasher24};
     use std::hash::Hasher;
 
@@ -180,6 +180,6 @@ pub fn identity(texts: [Option<&str>; 4], event_time_ms: i64) -> Option<u128> {
         hasher.write_usize(text.len());
         hasher.write(text.as_bytes());
     }
-    hasher.write_i64(event_time_ms);
+    hasher.write_i64(event_time_ms.unwrap_or(i64::MIN));
     Some(hasher.finish128().as_u128())
 }

@@ -2,7 +2,7 @@
 
 use super::envelope::RecordKind;
 use super::operation::{self, DynamoDb, Envelope};
-use super::parse::{Json, Kind};
+use super::parse::Json;
 use super::principal::{self, Principal};
 use super::time;
 
@@ -21,8 +21,8 @@ pub const DYNAMODB_SOURCES: [&str; 3] = [
 pub struct Event<'d> {
     pub event_version: Option<&'d str>,
     pub event_id: Option<&'d str>,
-    /// Milliseconds since 1970-01-01T00:00:00 UTC.
-    pub event_time_ms: i64,
+    /// Milliseconds since 1970-01-01T00:00:00 UTC; nothing where the eventTime is no time.
+    pub event_time_ms: Option<i64>,
     /// The eventTime as written, where it is not `YYYY-MM-DDTHH:MM:SSZ`.
     pub event_time_text: Option<&'d str>,
     pub event_source: Option<&'d str>,
@@ -65,10 +65,6 @@ pub struct Event<'d> {
 /// Why a CloudTrail record cannot become a row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    #[error("eventTime is missing")]
-    NoEventTime,
-    #[error("eventTime is not a time: {0:?}")]
-    EventTime(String),
     #[error("eventVersion {0:?} is of a major version that is not known")]
     EventVersion(String),
 }
@@ -112,7 +108,7 @@ impl<'d> Event<'d> {
                 event.take_member(name, value, &mut event_time, &mut extra);
             }
         }
-        event.set_time(event_time, &mut extra)?;
+        event.set_time(event_time, &mut extra);
         event.check_version()?;
         event.extra = extra.finish();
         Ok(event)
@@ -192,38 +188,39 @@ impl<'d> Event<'d> {
         })
     }
 
-    fn set_time(&mut self, value: Option<Json<'d>>, extra: &mut Extra) -> Result<(), DecodeError> {
-        let value = value.ok_or(DecodeError::NoEventTime)?;
-        let text = match value.kind() {
-            Kind::Null => return Err(DecodeError::NoEventTime),
-            _ => value.as_str().unwrap_or_else(|| value.raw()),
+    fn set_time(&mut self, value: Option<Json<'d>>, extra: &mut Extra) {
+        let Some(value) = value.filter(|value| !value.is_null()) else {
+            self.notes.push("event_time_missing");
+            return;
         };
-        self.event_time_ms = time::parse_event_time(text)
-            .ok_or_else(|| DecodeError::EventTime(text.chars().take(100).collect()))?;
-        if !time::is_canonical(text) {
-            match faithful_text(value) {
-                Some(text) => self.event_time_text = Some(text),
-                None => extra.keep("eventTime", value),
-            }
+        let text = faithful_text(value);
+        self.event_time_ms = text.and_then(time::parse_event_time);
+        if self.event_time_ms.is_none() {
+            self.notes.push("event_time_not_understood");
         }
-        Ok(())
+        match text {
+            Some(text) if self.event_time_ms.is_some() && time::is_canonical(text) => {}
+            Some(text) => self.event_time_text = Some(text),
+            None => extra.keep("eventTime", value),
+        }
     }
 
     /// A higher minor version is read as far as it is known; another major version may mean
-    /// anything (CloudTrail record contents, eventVersion).
-    fn check_version(&self) -> Result<(), DecodeError> {
-        match self
-            .event_version
-            .and_then(|version| version.split('.').next())
-        {
-            None | Some("1") => Ok(()),
-            Some(_) => Err(DecodeError::EventVersion(
-                self.event_version
-                    .unwrap_or_default()
-                    .chars()
-                    .take(40)
-                    .collect(),
+    /// anything (CloudTrail record contents, eventVersion). What is no version at all says nothing.
+    fn check_version(&mut self) -> Result<(), DecodeError> {
+        let Some(version) = self.event_version else {
+            return Ok(());
+        };
+        let major = version.split('.').next().unwrap_or_default();
+        match major.parse::<u32>() {
+            Ok(1) => Ok(()),
+            Ok(_) => Err(DecodeError::EventVersion(
+                version.chars().take(40).collect(),
             )),
+            Err(_) => {
+                self.notes.push("event_version_not_understood");
+                Ok(())
+            }
         }
     }
 

@@ -50,6 +50,8 @@ pub enum EnvelopeKind {
     EventBridge,
     Queue,
     Notification,
+    /// Something else around records, such as the documents of other tools.
+    Other,
 }
 
 impl EnvelopeKind {
@@ -61,6 +63,7 @@ impl EnvelopeKind {
             Self::EventBridge => "eventbridge",
             Self::Queue => "sqs",
             Self::Notification => "sns",
+            Self::Other => "other_envelope",
         }
     }
 }
@@ -120,7 +123,34 @@ pub fn shape(value: Json<'_>) -> Shape<'_> {
             return Shape::Envelope(EnvelopeKind::Wrapper, texts.collect());
         }
     }
-    Shape::Unknown
+    let mut found = Vec::new();
+    find_records(value, &mut found);
+    match found.is_empty() {
+        true => Shape::Unknown,
+        false => Shape::Envelope(EnvelopeKind::Other, found),
+    }
+}
+
+/// Finds records at any depth of a document of another tool: objects that have a record's version
+/// and another of its members, and texts that seem to hold such.
+fn find_records<'d>(value: Json<'d>, found: &mut Vec<Cow<'d, str>>) {
+    let has = |name| value.get(name).is_some();
+    if has("eventVersion") && (has("eventSource") || has("eventType") || has("eventID")) {
+        found.push(Cow::Borrowed(value.raw()));
+        return;
+    }
+    if let Some(text) = value.as_str().filter(|text| holds_json(text)) {
+        if text.contains("\"eventVersion\"") {
+            found.push(Cow::Borrowed(text));
+        }
+        return;
+    }
+    for (_, member) in value.members() {
+        find_records(member, found);
+    }
+    for element in value.elements() {
+        find_records(element, found);
+    }
 }
 
 fn string_member<'d>(value: Json<'d>, names: &[&str]) -> Option<&'d str> {

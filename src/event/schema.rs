@@ -172,8 +172,8 @@ impl Table for Events {
     const ABOUT: &'static str = "One row a CloudTrail event, from which the record can be rebuilt.";
     #[rustfmt::skip]
     const COLUMNS: &'static [Column<Self>] = &[
-        required(column("event_time", Cell::Timestamp(|r| Some(r.event.event_time_ms)), Repeating, "When the request completed, UTC, to the millisecond")),
-        required(column("event_time_ms", Cell::Long(|r| Some(r.event.event_time_ms)), Repeating, "The same as milliseconds since 1970-01-01")),
+        column("event_time", Cell::Timestamp(|r| r.event.event_time_ms), Repeating, "When the request completed, UTC, to the millisecond; absent where the record does not tell"),
+        column("event_time_ms", Cell::Long(|r| r.event.event_time_ms), Repeating, "The same as milliseconds since 1970-01-01"),
         text("event_time_text", |r| r.event.event_time_text, Repeating, "The eventTime as written, where it is not YYYY-MM-DDTHH:MM:SSZ"),
         of_member("eventID", text("event_id", |r| r.event.event_id, UniqueLookup, "The event's GUID; absent below version 1.01")),
         of_member("eventSource", text("event_source", |r| r.event.event_source, Repeating, "The service, such as dynamodb.amazonaws.com")),
@@ -241,8 +241,8 @@ impl Table for Operations {
     const ABOUT: &'static str = "One row a table access: a TransactWriteItems with three entries is one event and three operations.";
     #[rustfmt::skip]
     const COLUMNS: &'static [Column<Self>] = &[
-        required(column("event_time", Cell::Timestamp(|r| Some(r.row.event.event_time_ms)), Repeating, "As in events")),
-        required(column("event_time_ms", Cell::Long(|r| Some(r.row.event.event_time_ms)), Repeating, "As in events")),
+        column("event_time", Cell::Timestamp(|r| r.row.event.event_time_ms), Repeating, "As in events"),
+        column("event_time_ms", Cell::Long(|r| r.row.event.event_time_ms), Repeating, "As in events"),
         text("event_id", |r| r.row.event.event_id, UniqueLookup, "The event the operation belongs to"),
         required(column("position", Cell::Int(|r| Some(r.position)), Repeating, "The operation's position in the event, from 0")),
         text("event_source", |r| r.row.event.event_source, Repeating, "As in events"),

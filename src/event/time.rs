@@ -82,9 +82,12 @@ pub fn day_of(event_time_ms: i64) -> i32 {
     event_time_ms.div_euclid(MS_PER_DAY) as i32
 }
 
-/// `YYYY-MM-DD` of a day counted from 1970-01-01.
-pub fn day_text(day: i32) -> String {
-    civil_day(day).to_string()
+/// The partition of events whose time is not known: what Hive, Spark and DuckDB read as NULL.
+pub const UNDATED: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// `YYYY-MM-DD` of a day counted from 1970-01-01, the value of `dt`.
+pub fn day_text(day: Option<i32>) -> String {
+    day.map_or_else(|| UNDATED.to_owned(), |day| civil_day(day).to_string())
 }
 
 fn civil_day(day: i32) -> Date {
@@ -128,7 +131,7 @@ mod tests {
             if is_canonical(text) {
                 let Some(ms) = expected else { continue };
                 assert_eq!(canonical_event_time(ms), text);
-                assert_eq!(day_text(day_of(ms)), text[..10]);
+                assert_eq!(day_text(Some(day_of(ms))), text[..10]);
             }
         }
     }

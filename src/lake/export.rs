@@ -74,12 +74,13 @@ impl RecordTexts {
             .and_then(|extra| serde_json::from_str(extra).ok())
             .unwrap_or_default();
         out.push('{');
-        if !extra.contains_key("eventTime") {
+        let time = match self.text("event_time_text", row) {
+            Some(text) => Some(text.to_owned()),
+            None => self.canonical_time(row),
+        };
+        if let Some(time) = time.filter(|_| !extra.contains_key("eventTime")) {
             push_name(out, "eventTime");
-            match self.text("event_time_text", row) {
-                Some(text) => push_string(out, text),
-                None => push_string(out, &self.canonical_time(row)),
-            }
+            push_string(out, &time);
         }
         for (index, member, kind) in &self.members {
             let column = self.batch.column(*index);
@@ -103,12 +104,11 @@ impl RecordTexts {
         out.push('}');
     }
 
-    fn canonical_time(&self, row: usize) -> String {
-        let column = self.batch.column_by_name("event_time_ms");
-        let times = column.and_then(|column| column.as_primitive_opt::<Int64Type>());
-        times.map_or_else(String::new, |times| {
-            time::canonical_event_time(times.value(row))
-        })
+    fn canonical_time(&self, row: usize) -> Option<String> {
+        let column = self.batch.column_by_name("event_time_ms")?;
+        let times = column.as_primitive_opt::<Int64Type>()?;
+        let time = times.is_valid(row).then(|| times.value(row))?;
+        Some(time::canonical_event_time(time))
     }
 }
 

@@ -30,7 +30,11 @@ pub struct EventWindow {
 }
 
 impl EventWindow {
-    pub fn contains(&self, event_time_ms: i64) -> bool {
+    /// An event of unknown time is kept: it cannot be told to lie outside.
+    pub fn contains(&self, event_time_ms: Option<i64>) -> bool {
+        let Some(event_time_ms) = event_time_ms else {
+            return true;
+        };
         self.since_ms.is_none_or(|since| event_time_ms >= since)
             && self.until_ms.is_none_or(|until| event_time_ms < until)
     }
@@ -93,8 +97,9 @@ pub struct Part {
     pub path: String,
     pub rows: u64,
     pub size_bytes: u64,
-    pub min_event_time_ms: i64,
-    pub max_event_time_ms: i64,
+    /// Of the events whose time is known.
+    pub min_event_time_ms: Option<i64>,
+    pub max_event_time_ms: Option<i64>,
 }
 
 /// What became of an object.

@@ -223,7 +223,8 @@ fn identities(batch: &RecordBatch) -> impl Iterator<Item = Option<u128>> {
     let times = column(batch, "event_time_ms").as_primitive::<Int64Type>();
     (0..batch.num_rows()).map(move |row| {
         let value = |index: usize| texts[index].is_valid(row).then(|| texts[index].value(row));
-        identity([value(0), value(1), value(2), value(3)], times.value(row))
+        let time = times.is_valid(row).then(|| times.value(row));
+        identity([value(0), value(1), value(2), value(3)], time)
     })
 }
 

@@ -37,8 +37,8 @@ pub struct UnitWriter<'s> {
     identities: RecentIdentities,
     batches: Vec<Rows>,
     pending_bytes: usize,
-    dates: BTreeMap<i32, DateWriter>,
-    parts_of_date: BTreeMap<i32, u32>,
+    dates: BTreeMap<Option<i32>, DateWriter>,
+    parts_of_date: BTreeMap<Option<i32>, u32>,
     turn: u64,
     parts: Vec<Part>,
 }
@@ -57,7 +57,8 @@ struct DateWriter {
     events: Option<PartWriter>,
     operations: Option<PartWriter>,
     pending: Vec<PendingRow>,
-    times: Option<(i64, i64)>,
+    min_time: Option<i64>,
+    max_time: Option<i64>,
     last_used: u64,
 }
 
@@ -80,24 +81,22 @@ impl<'s> UnitWriter<'s> {
 
     /// Takes rows on; says of each whether it was new (and is kept) or a duplicate.
     pub fn push(&mut self, rows: Rows) -> Result<Vec<bool>, LakeError> {
+        if rows.keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = rows.keys.clone();
         let batch = self.batches.len() as u32;
-        let mut kept = Vec::with_capacity(rows.keys.len());
+        self.pending_bytes += rows.size_bytes();
+        self.batches.push(rows);
         self.turn += 1;
-        for (row, key) in rows.keys.iter().enumerate() {
+        let mut kept = Vec::with_capacity(keys.len());
+        for (row, key) in (0..).zip(keys) {
             let is_new = key.identity.is_none_or(|id| self.identities.insert(id));
             kept.push(is_new);
             if is_new {
-                let date = self.date(time::day_of(key.event_time_ms))?;
-                date.pending.push(PendingRow {
-                    batch,
-                    row: row as u32,
-                    key: *key,
-                });
+                let date = self.date(key.event_time_ms.map(time::day_of))?;
+                date.pending.push(PendingRow { batch, row, key });
             }
-        }
-        if !rows.keys.is_empty() {
-            self.pending_bytes += rows.size_bytes();
-            self.batches.push(rows);
         }
         if self.pending_bytes > PENDING_BYTES {
             self.flush()?;
@@ -106,7 +105,7 @@ impl<'s> UnitWriter<'s> {
     }
 
     /// The writer of an event date; closes another date's parts if too many are open.
-    fn date(&mut self, day: i32) -> Result<&mut DateWriter, LakeError> {
+    fn date(&mut self, day: Option<i32>) -> Result<&mut DateWriter, LakeError> {
         if !self.dates.contains_key(&day) && self.dates.len() >= MAX_OPEN_DATES {
             let oldest = self
                 .dates
@@ -126,7 +125,7 @@ impl<'s> UnitWriter<'s> {
     /// that they do not hold on to the memory of large batches.
     fn flush(&mut self) -> Result<(), LakeError> {
         let waiting: usize = self.dates.values().map(|date| date.pending.len()).sum();
-        let days: Vec<i32> = self.dates.keys().copied().collect();
+        let days: Vec<Option<i32>> = self.dates.keys().copied().collect();
         let mut compacted = Vec::new();
         for day in days {
             let rows = self.dates[&day].pending.len();
@@ -157,21 +156,19 @@ impl<'s> UnitWriter<'s> {
     }
 
     /// Writes the waiting rows of a date as a row group of each table.
-    fn write_date(&mut self, day: i32) -> Result<(), LakeError> {
+    fn write_date(&mut self, day: Option<i32>) -> Result<(), LakeError> {
         let sequence = *self.parts_of_date.entry(day).or_default();
         let Some(date) = self.dates.get_mut(&day) else {
             return Ok(());
         };
         let mut pending = std::mem::take(&mut date.pending);
-        let (Some(first), Some(last)) = (
-            pending.iter().map(|row| row.key.event_time_ms).min(),
-            pending.iter().map(|row| row.key.event_time_ms).max(),
-        ) else {
+        if pending.is_empty() {
             return Ok(());
-        };
+        }
         pending.sort_by_key(|row| (row.key.event_time_ms, row.batch, row.row));
-        let (low, high) = date.times.unwrap_or((first, last));
-        date.times = Some((low.min(first), high.max(last)));
+        let times = pending.iter().filter_map(|row| row.key.event_time_ms);
+        date.min_time = times.clone().chain(date.min_time).min();
+        date.max_time = times.chain(date.max_time).max();
 
         let (events, operations) = row_indices(&pending);
         let sources = Sources::of(&self.batches);
@@ -210,7 +207,7 @@ impl<'s> UnitWriter<'s> {
     }
 
     /// Copies a date's waiting rows out of their batches.
-    fn compact(&self, day: i32) -> Rows {
+    fn compact(&self, day: Option<i32>) -> Rows {
         let pending = &self.dates[&day].pending;
         let (events, operations) = row_indices(pending);
         let sources = Sources::of(&self.batches);
@@ -230,14 +227,11 @@ impl<'s> UnitWriter<'s> {
         }
     }
 
-    fn close_date(&mut self, day: i32) -> Result<(), LakeError> {
+    fn close_date(&mut self, day: Option<i32>) -> Result<(), LakeError> {
         let Some(date) = self.dates.remove(&day) else {
             return Ok(());
         };
         *self.parts_of_date.entry(day).or_default() += 1;
-        let Some((min_event_time_ms, max_event_time_ms)) = date.times else {
-            return Ok(());
-        };
         for (writer, table) in [
             (date.events, Events::NAME),
             (date.operations, Operations::NAME),
@@ -250,8 +244,8 @@ impl<'s> UnitWriter<'s> {
                 path,
                 rows,
                 size_bytes: writer.finish()?,
-                min_event_time_ms,
-                max_event_time_ms,
+                min_event_time_ms: date.min_time,
+                max_event_time_ms: date.max_time,
             });
         }
         Ok(())
@@ -259,7 +253,7 @@ impl<'s> UnitWriter<'s> {
 
     /// Writes what still waits and makes all parts appear.
     pub fn finish(mut self) -> Result<Vec<Part>, LakeError> {
-        let days: Vec<i32> = self.dates.keys().copied().collect();
+        let days: Vec<Option<i32>> = self.dates.keys().copied().collect();
         for day in days {
             self.write_date(day)?;
             self.close_date(day)?;
@@ -270,7 +264,7 @@ impl<'s> UnitWriter<'s> {
 }
 
 /// `events/dt=2025-01-02/<unit>.parquet`; a date reopened within a unit gets a further part.
-fn part_path(table: &str, day: i32, unit: &str, sequence: u32) -> String {
+fn part_path(table: &str, day: Option<i32>, unit: &str, sequence: u32) -> String {
     let dt = time::day_text(day);
     match sequence {
         0 => format!("{table}/dt={dt}/{unit}.parquet"),
