@@ -8,7 +8,7 @@ use super::structure::Scan;
 pub const MAX_VALUE_BYTES: usize = 32 << 20;
 
 /// How much of a damaged or oversized piece is kept as evidence, in bytes.
-pub const MAX_EVIDENCE_BYTES: usize = 1 << 20;
+pub const MAX_EVIDENCE_BYTES: usize = 256 << 10;
 
 /// Bytes that telling a wrapper from a record may take.
 const LOOKAHEAD_BYTES: usize = 256;
@@ -93,6 +93,8 @@ struct Array {
 pub struct Splitter {
     level: Level,
     cursor: usize,
+    /// Whether text is passed over whose beginning was told in an earlier window.
+    passing: bool,
 }
 
 impl Default for Splitter {
@@ -100,6 +102,7 @@ impl Default for Splitter {
         Self {
             level: Level::Document,
             cursor: 0,
+            passing: false,
         }
     }
 }
@@ -123,6 +126,9 @@ impl Splitter {
                     continue;
                 }
                 Level::Document | Level::Elements(_) => {}
+            }
+            if self.passing && !self.pass_over(bytes, finished) {
+                return self.at_window_end(finished);
             }
             self.skip_separators(window);
             let rest = &bytes[self.cursor..];
@@ -161,7 +167,7 @@ impl Splitter {
                         ..array
                     });
                 }
-                (Level::Elements(array), b']') => {
+                (Level::Elements(array), b']') if array.may_close(rest) => {
                     self.cursor += 1;
                     self.level = match array {
                         Array { nested: 1.., .. } => Level::Elements(Array {
@@ -261,13 +267,27 @@ impl Splitter {
     fn recover<'w>(&mut self, window: &'w Window, finished: bool, damage: SplitDamage) -> Step<'w> {
         let bytes = window.bytes();
         let start = self.cursor;
-        match record_start(&bytes[start..], 1) {
-            Some(length) => self.cursor += length,
-            None if finished => self.cursor = bytes.len(),
-            // The names that tell a record's start may be cut by the window's end.
-            None => self.cursor = (bytes.len() - LOOKAHEAD_BYTES / 2).max(start + 1),
-        }
+        self.cursor += 1;
+        self.passing = true;
+        self.pass_over(bytes, finished);
         self.damaged(window, start..self.cursor, damage)
+    }
+
+    /// Moves to where the next record begins; says whether one does.
+    fn pass_over(&mut self, bytes: &[u8], finished: bool) -> bool {
+        match record_start(bytes, self.cursor) {
+            Some(start) => {
+                self.cursor = start;
+                self.passing = false;
+                true
+            }
+            None => {
+                // The names that tell a record's start may be cut by the window's end.
+                let held_back = if finished { 0 } else { LOOKAHEAD_BYTES / 2 };
+                self.cursor = self.cursor.max(bytes.len().saturating_sub(held_back));
+                false
+            }
+        }
     }
 
     fn skip_oversized<'w>(
@@ -308,6 +328,21 @@ impl Splitter {
                 self.cursor = bytes.len();
                 Some(self.at_window_end(finished))
             }
+        }
+    }
+}
+
+impl Array {
+    /// Whether the bracket at the start of `rest` can close the array: behind a wrapper's array
+    /// comes the wrapper's end or a further member, and anything else is a stray bracket.
+    fn may_close(self, rest: &[u8]) -> bool {
+        if !self.wrapped || self.nested > 0 {
+            return true;
+        }
+        let behind = skip_space(&rest[1..]);
+        match behind.strip_prefix(b",") {
+            Some(behind) => skip_space(behind).starts_with(b"\""),
+            None => behind.is_empty() || behind.starts_with(b"}"),
         }
     }
 }

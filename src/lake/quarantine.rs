@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How much of a quarantined text is kept, in bytes.
-pub const MAX_TEXT_BYTES: usize = 1 << 20;
+/// How much of a quarantined text is kept, in bytes; CloudTrail's events are not larger.
+pub const MAX_TEXT_BYTES: usize = 256 << 10;
 
 /// How much the quarantine of one unit may hold, in bytes; beyond it entries lose their text.
-pub const MAX_UNIT_TEXT_BYTES: usize = 64 << 20;
+pub const MAX_UNIT_BYTES: usize = 16 << 20;
 
 /// A record that is not in the lake, or a stretch of an object that is no record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,13 +50,6 @@ impl Quarantined {
             hex,
         }
     }
-
-    fn text_bytes(&self) -> usize {
-        self.text
-            .as_ref()
-            .or(self.hex.as_ref())
-            .map_or(0, String::len)
-    }
 }
 
 fn hex_text(bytes: &[u8]) -> String {
@@ -73,17 +66,17 @@ fn hex_text(bytes: &[u8]) -> String {
 #[derive(Default)]
 pub struct QuarantineLines {
     lines: Vec<u8>,
-    text_bytes: usize,
 }
 
 impl QuarantineLines {
     pub fn push(&mut self, mut entry: Quarantined) {
-        self.text_bytes += entry.text_bytes();
-        if self.text_bytes > MAX_UNIT_TEXT_BYTES {
+        let mut line = serde_json::to_vec(&entry).expect("plain data becomes JSON");
+        if self.lines.len() + line.len() > MAX_UNIT_BYTES {
             entry.text = None;
             entry.hex = None;
+            line = serde_json::to_vec(&entry).expect("plain data becomes JSON");
         }
-        serde_json::to_writer(&mut self.lines, &entry).expect("plain data becomes JSON");
+        self.lines.append(&mut line);
         self.lines.push(b'\n');
     }
 

@@ -1,5 +1,6 @@
 //! Integration tests: one binary, one module a subject.
 
+mod bad_input;
 mod corpus;
 mod house;
 mod product;
