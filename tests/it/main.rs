@@ -3,6 +3,7 @@
 mod bad_input;
 mod corpus;
 mod house;
+mod lake;
 mod product;
 mod select;
 mod slow;

@@ -1,0 +1,338 @@
+//! What a lake promises: the same bytes for the same input, every event once, nothing redone.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::product::{convert, export, files, path, run};
+
+/// An archive in a temp folder, made event by event.
+struct Archive {
+    folder: tempfile::TempDir,
+}
+
+impl Archive {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("temp folder"),
+        }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("archive")
+    }
+
+    fn lake(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Adds an object delivered on a day of March 2025 to an account's trail.
+    fn object(&self, account: &str, day: u32, name: &str, records: &[Value]) {
+        let folder = self.root().join(format!(
+            "AWSLogs/{account}/CloudTrail/us-east-1/2025/03/{day:02}"
+        ));
+        std::fs::create_dir_all(&folder).expect("created");
+        let file = folder.join(format!(
+            "{account}_CloudTrail_us-east-1_202503{day:02}T1010Z_{name:0>16}.json"
+        ));
+        std::fs::write(file, json!({ "Records": records }).to_string()).expect("written");
+    }
+}
+
+fn event(id: &str, day: u32) -> Value {
+    json!({
+        "eventVersion": "1.08", "eventTime": format!("2025-03-{day:02}T10:00:00Z"), "eventID": id,
+        "eventSource": "dynamodb.amazonaws.com", "eventName": "PutItem", "awsRegion": "us-east-1",
+        "recipientAccountId": "111122223333", "eventCategory": "Data", "managementEvent": false,
+        "userIdentity": {"type": "Root", "accountId": "111122223333"},
+        "requestParameters": {"tableName": "Orders", "key": {"id": id}, "items": ["id", "total"]}
+    })
+}
+
+/// The events' IDs and source objects' names, from DuckDB's point of view: rows of the parts.
+fn ids(lake: &Path) -> Vec<String> {
+    let mut ids: Vec<String> = export(lake)
+        .iter()
+        .map(|record| record["eventID"].as_str().expect("an ID").to_owned())
+        .collect();
+    ids.sort();
+    ids
+}
+
+fn many(archive: &Archive) {
+    for day in 1..=4 {
+        for object in 0..6 {
+            let records: Vec<Value> = (0..40)
+                .map(|n| {
+                    event(
+                        &format!("{day}-{object}-{n}"),
+                        if n % 7 == 0 { day.max(2) - 1 } else { day },
+                    )
+                })
+                .collect();
+            archive.object("111122223333", day, &format!("{object}"), &records);
+        }
+    }
+}
+
+/// The same input gives the same bytes, whatever the number of threads and the order of sources.
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let archive = Archive::new();
+    many(&archive);
+    convert(&archive.root(), &archive.lake("one"), &["--threads", "1"]);
+    convert(&archive.root(), &archive.lake("four"), &["--threads", "4"]);
+    let (one, four) = (files(&archive.lake("one")), files(&archive.lake("four")));
+    assert!(one.len() > 10);
+    assert_eq!(
+        one.iter().map(|f| &f.0).collect::<Vec<_>>(),
+        four.iter().map(|f| &f.0).collect::<Vec<_>>()
+    );
+    assert!(one == four, "same names, other bytes");
+    let days: Vec<String> = (1..=4)
+        .rev()
+        .map(|day| {
+            path(&archive.root()).to_owned()
+                + &format!("/AWSLogs/111122223333/CloudTrail/us-east-1/2025/03/{day:02}")
+        })
+        .collect();
+    let lake = archive.lake("parts");
+    let mut arguments = vec!["convert", "--lake", path(&lake)];
+    arguments.extend(days.iter().map(String::as_str));
+    assert_eq!(run(&arguments).code, 0);
+    assert!(files(&lake) == one, "the order of sources changes nothing");
+}
+
+/// An event delivered twice, in one object, in one unit, in two units or in two runs, is kept
+/// once, and the copy with the smallest source stays.
+#[test]
+fn every_event_is_kept_once() {
+    let archive = Archive::new();
+    archive.object(
+        "111122223333",
+        2,
+        "b",
+        &[event("x", 2), event("x", 2), event("y", 2)],
+    );
+    archive.object("111122223333", 2, "c", &[event("y", 2), event("z", 2)]);
+    archive.object("111122223333", 3, "a", &[event("z", 2), event("w", 3)]);
+    let lake = archive.lake("lake");
+    let (_, summary) = convert(&archive.root(), &lake, &[]);
+    assert_eq!(ids(&lake), ["w", "x", "y", "z"]);
+    assert_eq!(summary["records"]["duplicate"], 3);
+    assert_eq!(summary["lake"]["operations"], 4);
+
+    // Later the same events once more, under a key that sorts before all others.
+    archive.object(
+        "011122223333",
+        9,
+        "a",
+        &[event("x", 2), event("z", 2), event("v", 9)],
+    );
+    let (_, summary) = convert(&archive.root(), &lake, &[]);
+    assert_eq!(summary["objects"]["already_done"], 3);
+    assert_eq!(summary["records"]["duplicate"], 2);
+    assert_eq!(ids(&lake), ["v", "w", "x", "y", "z"]);
+    assert_eq!(summary["lake"]["operations"], 5);
+    let parts: BTreeSet<String> = files(&lake)
+        .into_iter()
+        .map(|(name, _)| name.display().to_string())
+        .collect();
+    assert!(
+        parts.iter().any(|name| name.contains(".s")),
+        "the losing part is rewritten: {parts:?}"
+    );
+
+    // Whether they came at once or in two runs, the same copies stay.
+    let at_once = archive.lake("at-once");
+    convert(&archive.root(), &at_once, &[]);
+    let sorted = |lake: &Path| {
+        let mut records: Vec<String> = export(lake).iter().map(Value::to_string).collect();
+        records.sort();
+        records
+    };
+    assert_eq!(sorted(&lake), sorted(&at_once));
+}
+
+/// One ID on two different events, as in documents, does not lose either.
+#[test]
+fn different_events_of_one_id_stay_two() {
+    let archive = Archive::new();
+    let mut other = event("same", 2);
+    other["eventName"] = json!("DeleteItem");
+    archive.object("111122223333", 2, "a", &[event("same", 2), other]);
+    convert(&archive.root(), &archive.lake("lake"), &[]);
+    assert_eq!(export(&archive.lake("lake")).len(), 2);
+}
+
+/// Events without an ID, as before version 1.01, are all kept.
+#[test]
+fn events_without_an_id_are_never_duplicates() {
+    let archive = Archive::new();
+    let mut old = event("-", 2);
+    old.as_object_mut().expect("an object").remove("eventID");
+    archive.object("111122223333", 2, "a", &[old.clone(), old]);
+    let (_, summary) = convert(&archive.root(), &archive.lake("lake"), &[]);
+    assert_eq!(summary["records"]["kept"], 2);
+}
+
+#[test]
+fn an_unchanged_archive_is_not_read_again() {
+    let archive = Archive::new();
+    many(&archive);
+    let lake = archive.lake("lake");
+    convert(&archive.root(), &lake, &[]);
+    let before = files(&lake);
+    let (ended, summary) = convert(&archive.root(), &lake, &[]);
+    assert_eq!(ended.code, 0);
+    assert_eq!(summary["objects"]["already_done"], 24);
+    assert_eq!(
+        (
+            &summary["objects"]["converted"],
+            &summary["records"]["seen"]
+        ),
+        (&json!(0), &json!(0))
+    );
+    assert!(files(&lake) == before);
+}
+
+/// A run with a narrower window does not hide events from a later, wider one, nor doubles any.
+#[test]
+fn a_wider_window_reads_again_and_doubles_nothing() {
+    let archive = Archive::new();
+    many(&archive);
+    let lake = archive.lake("lake");
+    let (_, narrow) = convert(
+        &archive.root(),
+        &lake,
+        &["--since", "2025-03-02", "--until", "2025-03-02"],
+    );
+    assert!(
+        narrow["records"]["kept"].as_u64() < Some(480)
+            && narrow["records"]["kept"].as_u64() > Some(0)
+    );
+    let (_, wide) = convert(&archive.root(), &lake, &[]);
+    assert_eq!(wide["lake"]["events"], 960);
+    assert_eq!(ids(&lake).iter().collect::<BTreeSet<_>>().len(), 960);
+}
+
+/// A run that fails in the middle is finished by the next, to the bytes of an undisturbed one.
+#[test]
+fn an_interrupted_run_is_finished_with_the_same_bytes() {
+    let archive = Archive::new();
+    many(&archive);
+    let (whole, broken) = (archive.lake("whole"), archive.lake("broken"));
+    convert(&archive.root(), &whole, &[]);
+    convert(&archive.root(), &broken, &[]);
+    // As if the run had ended after its first two units: plan there, two receipts missing, one
+    // part of them written, one half written.
+    let receipts = broken.join("_dynatrail/receipts");
+    let mut units: Vec<_> = std::fs::read_dir(&receipts)
+        .expect("readable")
+        .map(|e| e.expect("readable").path())
+        .collect();
+    units.sort();
+    let plan = plan_of(&broken, &units);
+    std::fs::create_dir_all(broken.join("_dynatrail/plans")).expect("created");
+    std::fs::write(broken.join("_dynatrail/plans/interrupted.json.zst"), plan).expect("written");
+    for unit in &units[2..] {
+        std::fs::remove_file(unit).expect("removed");
+    }
+    std::fs::create_dir_all(broken.join("_dynatrail/tmp")).expect("created");
+    std::fs::write(broken.join("_dynatrail/tmp/half"), b"PAR1").expect("written");
+    let (_, summary) = convert(&archive.root(), &broken, &[]);
+    assert_eq!(summary["resumed_units"], 2);
+    assert!(files(&whole) == files(&broken));
+}
+
+/// The plan that the units of these receipts came from.
+fn plan_of(lake: &Path, receipts: &[PathBuf]) -> Vec<u8> {
+    let units: Vec<Value> = receipts
+        .iter()
+        .map(|receipt| {
+            let packed = std::fs::read(receipt).expect("readable");
+            let text = zstd::stream::decode_all(&packed[..]).expect("zstd");
+            let receipt: Value = serde_json::from_slice(&text).expect("JSON");
+            let objects: Vec<Value> = receipt["objects"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .map(|object| json!({"uri": object["uri"], "size_bytes": object["size_bytes"]}))
+                .collect();
+            json!({"unit": receipt["unit"], "objects": objects})
+        })
+        .collect();
+    assert!(
+        units.len() == 4,
+        "{} has {} units",
+        lake.display(),
+        units.len()
+    );
+    let plan = json!({"format": 1, "filter": {}, "units": units}).to_string();
+    zstd::bulk::compress(plan.as_bytes(), 3).expect("into memory")
+}
+
+/// A lake keeps one selection: another is refused, never mixed in.
+#[test]
+fn another_selection_is_refused() {
+    let archive = Archive::new();
+    many(&archive);
+    let lake = archive.lake("lake");
+    convert(&archive.root(), &lake, &[]);
+    let ended = run(&[
+        "convert",
+        path(&archive.root()),
+        "--lake",
+        path(&lake),
+        "--all",
+    ]);
+    assert_eq!(ended.code, 1);
+    assert!(
+        ended.stderr.contains("the lake keeps other events"),
+        "{}",
+        ended.stderr
+    );
+}
+
+/// Export writes what CloudTrail writes: a gzipped file of Records a part.
+#[test]
+fn export_writes_records_files_that_convert_reads_again() {
+    let archive = Archive::new();
+    many(&archive);
+    let (lake, out, again) = (
+        archive.lake("lake"),
+        archive.lake("out"),
+        archive.lake("again"),
+    );
+    convert(&archive.root(), &lake, &[]);
+    let ended = run(&[
+        "export",
+        path(&lake),
+        "--format",
+        "records",
+        "--out",
+        path(&out),
+    ]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(files(&out).iter().all(|(name, bytes)| {
+        name.to_string_lossy().ends_with(".json.gz") && bytes.starts_with(&[0x1f, 0x8b])
+    }));
+    convert(&out, &again, &[]);
+    assert_eq!(ids(&lake), ids(&again));
+    let one_day = run(&[
+        "export",
+        path(&lake),
+        "--since",
+        "2025-03-03",
+        "--until",
+        "2025-03-03",
+    ]);
+    assert!(one_day.stdout.lines().count() > 100);
+    assert!(
+        one_day
+            .stdout
+            .lines()
+            .all(|line| line.contains("2025-03-03T"))
+    );
+}
