@@ -40,7 +40,15 @@ const FETCH_AHEAD_GROUPS: usize = 64;
 const DECODE_AHEAD_GROUPS: usize = 2;
 
 thread_local! {
-    static DECODER: std::cell::RefCell<Decoder> = std::cell::RefCell::default();
+    static WORKER: std::cell::RefCell<Worker> = std::cell::RefCell::default();
+}
+
+/// What a thread that decodes uses again and again.
+#[derive(Default)]
+struct Worker {
+    decoder: Decoder,
+    /// Local objects are read into it.
+    buffer: Vec<u8>,
 }
 
 /// Counters that a progress display reads while units run.
@@ -325,8 +333,8 @@ impl<'u> Pipeline<'u> {
             let workshop = self.workshop.clone();
             let sender = self.sender.clone();
             rayon::spawn(move || {
-                let decoded = DECODER
-                    .with_borrow_mut(|decoder| decode_group(&workshop, decoder, &objects, fetched));
+                let decoded = WORKER
+                    .with_borrow_mut(|worker| decode_group(&workshop, worker, &objects, fetched));
                 let _ = sender.send(Message::Decoded(group, Box::new(decoded)));
             });
         }
@@ -336,13 +344,13 @@ impl<'u> Pipeline<'u> {
 /// Decodes a group, reading its objects first where they are local.
 fn decode_group(
     workshop: &Workshop,
-    decoder: &mut Decoder,
+    worker: &mut Worker,
     objects: &[PlannedObject],
     fetched: Option<Fetched>,
 ) -> DecodedGroup {
+    let Worker { decoder, buffer } = worker;
     let mut group = decoder.group(&workshop.rules);
     let mut fetched = fetched.map(Vec::into_iter);
-    let mut buffer = Vec::new();
     for object in objects {
         let outcome = match &mut fetched {
             Some(fetched) => fetched
@@ -351,7 +359,7 @@ fn decode_group(
                 .map(Some),
             None => workshop
                 .archive
-                .read_local(&object.uri, &mut buffer)
+                .read_local(&object.uri, buffer)
                 .map(|()| None),
         };
         let source = Source {
@@ -359,7 +367,7 @@ fn decode_group(
             key_is_known: ObjectKey::parse(&object.uri).is_some(),
         };
         match outcome {
-            Ok(bytes) => group.object(&source, bytes.as_deref().unwrap_or(&buffer)),
+            Ok(bytes) => group.object(&source, bytes.as_deref().unwrap_or(buffer)),
             Err(FetchError::Gone { .. }) => {
                 group.failed(ObjectStatus::Gone, "deleted since it was listed".to_owned());
             }

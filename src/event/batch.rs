@@ -12,6 +12,9 @@ use arrow::record_batch::RecordBatch;
 use super::schema::{Cell, EventRow, Events, OperationRow, Operations, Table};
 
 /// Builds batches of one table.
+///
+/// Builders begin with the room that the batch before them took, so that filling them does not
+/// copy texts again and again.
 pub struct BatchBuilder<T: Table> {
     schema: SchemaRef,
     columns: Vec<ColumnBuilder>,
@@ -74,14 +77,30 @@ impl<T: Table> BatchBuilder<T> {
 
     /// The rows so far as a batch; the builder is empty afterwards.
     pub fn finish(&mut self) -> RecordBatch {
-        self.rows = 0;
+        let rows = std::mem::take(&mut self.rows);
         let columns = self.columns.iter_mut().map(|builder| -> ArrayRef {
             match builder {
-                ColumnBuilder::Text(builder) => Arc::new(builder.finish()),
-                ColumnBuilder::Bool(builder) => Arc::new(builder.finish()),
-                ColumnBuilder::Int(builder) => Arc::new(builder.finish()),
-                ColumnBuilder::Long(builder) => Arc::new(builder.finish()),
-                ColumnBuilder::Timestamp(builder) => Arc::new(builder.finish()),
+                ColumnBuilder::Text(builder) => {
+                    let bytes = builder.values_slice().len();
+                    let next = StringBuilder::with_capacity(rows, bytes);
+                    Arc::new(std::mem::replace(builder, next).finish())
+                }
+                ColumnBuilder::Bool(builder) => {
+                    let next = BooleanBuilder::with_capacity(rows);
+                    Arc::new(std::mem::replace(builder, next).finish())
+                }
+                ColumnBuilder::Int(builder) => {
+                    let next = Int32Builder::with_capacity(rows);
+                    Arc::new(std::mem::replace(builder, next).finish())
+                }
+                ColumnBuilder::Long(builder) => {
+                    let next = Int64Builder::with_capacity(rows);
+                    Arc::new(std::mem::replace(builder, next).finish())
+                }
+                ColumnBuilder::Timestamp(builder) => {
+                    let next = TimestampMillisecondBuilder::with_capacity(rows);
+                    Arc::new(std::mem::replace(builder, next).finish())
+                }
             }
         });
         RecordBatch::try_new(self.schema.clone(), columns.collect())

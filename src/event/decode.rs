@@ -273,17 +273,26 @@ impl<'d> Event<'d> {
 fn may_repeat_a_member(record: Json<'_>) -> bool {
     let mut seen = [0_u64; 64];
     record.members().any(|(name, _)| {
-        let bytes = name.as_bytes();
-        let at = |index: usize| u64::from(bytes.get(index).copied().unwrap_or(0));
-        let len = bytes.len();
-        let mix = at(0) | at(len / 2) << 8 | at(len / 3) << 16 | at(len.wrapping_sub(2)) << 24;
-        let hash = (mix | (len as u64) << 32).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52;
+        let hash = name_hash(name);
         let (word, bit) = ((hash >> 6) as usize, 1 << (hash & 63));
         let repeated = seen[word] & bit != 0;
         seen[word] |= bit;
         repeated
     })
 }
+
+/// A hash of 12 bits under which the names that AWS writes are all different.
+fn name_hash(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    let word = |bytes: Option<&[u8; 8]>| bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let (first, last) = (bytes.first_chunk(), bytes.last_chunk());
+    let short = bytes.iter().take(7).fold(0, |n, b| n << 8 | u64::from(*b));
+    let mix = word(first) ^ word(last).rotate_left(23) ^ short ^ (bytes.len() as u64) << 56;
+    mix.wrapping_mul(NAME_HASH_FACTOR) >> 52
+}
+
+/// Chosen so that no two of the names that AWS writes collide.
+const NAME_HASH_FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Members by name, each with its last value, as JSON parsers have it.
 fn last_members<'d>(record: Json<'d>) -> Vec<(&'d str, Json<'d>)> {
@@ -321,5 +330,21 @@ fn bool_text(value: Json<'_>) -> Option<bool> {
         "true" => Some(true),
         "false" => Some(false),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::schema::{Events, Table};
+
+    #[test]
+    fn the_names_that_aws_writes_do_not_collide() {
+        let mut names: Vec<&str> = Events::COLUMNS.iter().filter_map(|c| c.member).collect();
+        names.push("eventTime");
+        let mut hashes: Vec<u64> = names.iter().map(|name| name_hash(name)).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), names.len());
     }
 }

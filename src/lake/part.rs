@@ -31,9 +31,9 @@ const DATA_PAGE_BYTES: usize = 512 << 10;
 /// Share of look-ups that a bloom filter lets pass in vain.
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 
-/// Most distinct values that a row group's bloom filter is made for; filters are folded to what
-/// is there.
-const BLOOM_DISTINCT_VALUES: u64 = 1 << 17;
+/// Most distinct values that a row group's bloom filter is made for: about the rows of one that
+/// is full. Filters are folded to what is there.
+const BLOOM_DISTINCT_VALUES: u64 = 1 << 15;
 
 /// The columns whose order rows have.
 const SORTED_BY: &str = "event_time";
