@@ -1,6 +1,7 @@
 //! Integration tests: one binary, one module a subject.
 
 mod bad_input;
+mod containers;
 mod corpus;
 mod house;
 mod lake;
