@@ -16,6 +16,7 @@ pub mod export;
 pub mod part;
 pub mod quarantine;
 pub mod receipt;
+pub mod s3;
 pub mod settle;
 pub mod state;
 pub mod store;
