@@ -6,5 +6,6 @@ mod corpus;
 mod house;
 mod lake;
 mod product;
+mod sample_data;
 mod select;
 mod slow;
