@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BooleanBuilder, Int32Builder, Int64Builder, StringBuilder,
-    TimestampMillisecondBuilder,
+    TimestampMillisecondBuilder, new_null_array,
 };
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use super::schema::{Cell, EventRow, Events, OperationRow, Operations, Table};
@@ -23,17 +23,54 @@ pub struct BatchBuilder<T: Table> {
 }
 
 enum ColumnBuilder {
-    Text(StringBuilder),
+    Text(TextColumn),
     Bool(BooleanBuilder),
     Int(Int32Builder),
     Long(Int64Builder),
     Timestamp(TimestampMillisecondBuilder),
 }
 
+/// A column of texts. Many columns have no value in a whole batch: those cost next to nothing.
+#[derive(Default)]
+struct TextColumn {
+    /// Made when the first value comes.
+    values: Option<StringBuilder>,
+    rows: usize,
+    /// Rows and bytes of the batch before.
+    usual: (usize, usize),
+}
+
+impl TextColumn {
+    fn push(&mut self, value: Option<&str>) {
+        match (&mut self.values, value) {
+            (Some(values), value) => values.append_option(value),
+            (None, None) => {}
+            (None, Some(value)) => {
+                let mut values = StringBuilder::with_capacity(self.usual.0, self.usual.1);
+                values.append_nulls(self.rows);
+                values.append_value(value);
+                self.values = Some(values);
+            }
+        }
+        self.rows += 1;
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        let rows = std::mem::take(&mut self.rows);
+        match self.values.take() {
+            Some(mut values) => {
+                self.usual = (rows, values.values_slice().len());
+                Arc::new(values.finish())
+            }
+            None => new_null_array(&DataType::Utf8, rows),
+        }
+    }
+}
+
 impl<T: Table> Default for BatchBuilder<T> {
     fn default() -> Self {
         let columns = T::COLUMNS.iter().map(|column| match column.cell {
-            Cell::Text(_) | Cell::Json(_) => ColumnBuilder::Text(StringBuilder::new()),
+            Cell::Text(_) | Cell::Json(_) => ColumnBuilder::Text(TextColumn::default()),
             Cell::Bool(_) => ColumnBuilder::Bool(BooleanBuilder::new()),
             Cell::Int(_) => ColumnBuilder::Int(Int32Builder::new()),
             Cell::Long(_) => ColumnBuilder::Long(Int64Builder::new()),
@@ -57,7 +94,7 @@ impl<T: Table> BatchBuilder<T> {
         for (column, builder) in T::COLUMNS.iter().zip(&mut self.columns) {
             match (&column.cell, builder) {
                 (Cell::Text(read) | Cell::Json(read), ColumnBuilder::Text(builder)) => {
-                    builder.append_option(read(row));
+                    builder.push(read(row));
                 }
                 (Cell::Bool(read), ColumnBuilder::Bool(builder)) => {
                     builder.append_option(read(row));
@@ -80,11 +117,7 @@ impl<T: Table> BatchBuilder<T> {
         let rows = std::mem::take(&mut self.rows);
         let columns = self.columns.iter_mut().map(|builder| -> ArrayRef {
             match builder {
-                ColumnBuilder::Text(builder) => {
-                    let bytes = builder.values_slice().len();
-                    let next = StringBuilder::with_capacity(rows, bytes);
-                    Arc::new(std::mem::replace(builder, next).finish())
-                }
+                ColumnBuilder::Text(column) => column.finish(),
                 ColumnBuilder::Bool(builder) => {
                     let next = BooleanBuilder::with_capacity(rows);
                     Arc::new(std::mem::replace(builder, next).finish())

@@ -233,6 +233,12 @@ impl<'d> Event<'d> {
         })
     }
 
+    /// Whether the caller's account is not the table's owner; nothing where either is unknown.
+    pub fn is_cross_account(&self) -> Option<bool> {
+        let owner = self.dynamodb.as_ref()?.owner_account_id?;
+        Some(owner != self.principal.account_id?)
+    }
+
     /// Derives the principal and, for DynamoDB's events, the operations.
     pub fn normalise(&mut self) {
         self.principal = principal::principal(self.user_identity);

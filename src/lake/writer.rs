@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, new_null_array};
 use arrow::compute::interleave;
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 
 use super::LakeError;
@@ -304,6 +305,13 @@ fn gather(batches: &[&RecordBatch], column: usize, indices: &[(usize, usize)]) -
         .iter()
         .map(|batch| &**batch.column(column))
         .collect();
+    // Many columns have no value at all.
+    if arrays.iter().all(|array| array.null_count() == array.len()) {
+        let data_type = batches
+            .first()
+            .map(|batch| batch.schema_ref().field(column).data_type());
+        return new_null_array(data_type.unwrap_or(&DataType::Null), indices.len());
+    }
     interleave(&arrays, indices)
         .expect("the batches have one schema, the indices are of their rows")
 }

@@ -5,6 +5,8 @@ mod containers;
 mod corpus;
 mod house;
 mod lake;
+mod operation;
+mod partiql;
 mod product;
 mod sample_data;
 mod select;

@@ -1,0 +1,16 @@
+//! Folds the letter case of member names: documented records mix `tableName` and `TableName`.
+
+/// The longest member name that is looked at, in bytes; DynamoDB's own are shorter.
+pub(super) const LONGEST_NAME: usize = 48;
+
+/// A member name in lower case.
+///
+/// A name longer than [`LONGEST_NAME`] is none that anybody asks for, and becomes "".
+pub(super) fn folded<'b>(name: &str, buffer: &'b mut [u8; LONGEST_NAME]) -> &'b str {
+    let Some(folded) = buffer.get_mut(..name.len()) else {
+        return "";
+    };
+    folded.copy_from_slice(name.as_bytes());
+    folded.make_ascii_lowercase();
+    std::str::from_utf8(folded).unwrap_or("")
+}

@@ -1,0 +1,94 @@
+//! Spellings that are JSON and that parsers refuse: numbers beyond 64 bits, lone surrogates.
+
+/// Replaces, at equal length, valid numbers that do not fit 64 bits by `0` and lone surrogate
+/// escapes by U+FFFD; says whether anything was replaced.
+pub fn neutralise(text: &mut [u8]) -> bool {
+    let mut changed = false;
+    let mut at = 0;
+    while at < text.len() {
+        match text[at] {
+            b'"' => at = neutralise_string(text, at + 1, &mut changed),
+            b'-' | b'0'..=b'9' => {
+                let end = text[at..]
+                    .iter()
+                    .position(|b| !matches!(b, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9'))
+                    .map_or(text.len(), |length| at + length);
+                if is_json_number(&text[at..end]) {
+                    text[at] = b'0';
+                    text[at + 1..end].fill(b' ');
+                    changed = true;
+                }
+                at = end;
+            }
+            _ => at += 1,
+        }
+    }
+    changed
+}
+
+/// Walks a string from after its opening quote; returns the place after its closing quote.
+fn neutralise_string(text: &mut [u8], mut at: usize, changed: &mut bool) -> usize {
+    while at < text.len() {
+        match text[at] {
+            b'"' => return at + 1,
+            b'\\' => match surrogate(text, at) {
+                Some(0xD800..=0xDBFF)
+                    if matches!(surrogate(text, at + 6), Some(0xDC00..=0xDFFF)) =>
+                {
+                    at += 12;
+                }
+                Some(_) => {
+                    text[at + 2..at + 6].copy_from_slice(b"fffd");
+                    *changed = true;
+                    at += 6;
+                }
+                None => at += 2,
+            },
+            _ => at += 1,
+        }
+    }
+    at
+}
+
+/// The surrogate code unit that the escape at `at` writes, if it is one.
+fn surrogate(text: &[u8], at: usize) -> Option<u16> {
+    let escape = text.get(at..at + 6)?;
+    if !escape.starts_with(b"\\u") {
+        return None;
+    }
+    let digits = std::str::from_utf8(&escape[2..]).ok()?;
+    let unit = u16::from_str_radix(digits, 16).ok()?;
+    (0xD800..=0xDFFF).contains(&unit).then_some(unit)
+}
+
+/// Whether `text` is a number as RFC 8259 section 6 writes it.
+fn is_json_number(text: &[u8]) -> bool {
+    fn digits(text: &[u8]) -> usize {
+        text.iter().take_while(|b| b.is_ascii_digit()).count()
+    }
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let whole = digits(text);
+    if whole == 0 || (whole > 1 && text[0] == b'0') {
+        return false;
+    }
+    let mut rest = &text[whole..];
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        let length = digits(fraction);
+        if length == 0 {
+            return false;
+        }
+        rest = &fraction[length..];
+    }
+    if let Some(exponent) = rest.strip_prefix(b"e").or_else(|| rest.strip_prefix(b"E")) {
+        let exponent = exponent
+            .strip_prefix(b"+")
+            .or_else(|| exponent.strip_prefix(b"-"))
+            .unwrap_or(exponent);
+        let length = digits(exponent);
+        if length == 0 {
+            return false;
+        }
+        rest = &exponent[length..];
+    }
+    rest.is_empty()
+}
