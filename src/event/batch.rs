@@ -92,6 +92,9 @@ impl<T: Table> BatchBuilder<T> {
 
     pub fn push(&mut self, row: &T::Row<'_>) {
         for (column, builder) in T::COLUMNS.iter().zip(&mut self.columns) {
+            if column.is_of_event {
+                continue;
+            }
             match (&column.cell, builder) {
                 (Cell::Text(read) | Cell::Json(read), ColumnBuilder::Text(builder)) => {
                     builder.push(read(row));
@@ -115,27 +118,34 @@ impl<T: Table> BatchBuilder<T> {
     /// The rows so far as a batch; the builder is empty afterwards.
     pub fn finish(&mut self) -> RecordBatch {
         let rows = std::mem::take(&mut self.rows);
-        let columns = self.columns.iter_mut().map(|builder| -> ArrayRef {
-            match builder {
-                ColumnBuilder::Text(column) => column.finish(),
-                ColumnBuilder::Bool(builder) => {
-                    let next = BooleanBuilder::with_capacity(rows);
-                    Arc::new(std::mem::replace(builder, next).finish())
-                }
-                ColumnBuilder::Int(builder) => {
-                    let next = Int32Builder::with_capacity(rows);
-                    Arc::new(std::mem::replace(builder, next).finish())
-                }
-                ColumnBuilder::Long(builder) => {
-                    let next = Int64Builder::with_capacity(rows);
-                    Arc::new(std::mem::replace(builder, next).finish())
-                }
-                ColumnBuilder::Timestamp(builder) => {
-                    let next = TimestampMillisecondBuilder::with_capacity(rows);
-                    Arc::new(std::mem::replace(builder, next).finish())
-                }
-            }
-        });
+        let columns =
+            self.columns
+                .iter_mut()
+                .zip(T::COLUMNS)
+                .map(|(builder, column)| -> ArrayRef {
+                    if column.is_of_event {
+                        return new_null_array(&column.cell.data_type(), rows);
+                    }
+                    match builder {
+                        ColumnBuilder::Text(column) => column.finish(),
+                        ColumnBuilder::Bool(builder) => {
+                            let next = BooleanBuilder::with_capacity(rows);
+                            Arc::new(std::mem::replace(builder, next).finish())
+                        }
+                        ColumnBuilder::Int(builder) => {
+                            let next = Int32Builder::with_capacity(rows);
+                            Arc::new(std::mem::replace(builder, next).finish())
+                        }
+                        ColumnBuilder::Long(builder) => {
+                            let next = Int64Builder::with_capacity(rows);
+                            Arc::new(std::mem::replace(builder, next).finish())
+                        }
+                        ColumnBuilder::Timestamp(builder) => {
+                            let next = TimestampMillisecondBuilder::with_capacity(rows);
+                            Arc::new(std::mem::replace(builder, next).finish())
+                        }
+                    }
+                });
         RecordBatch::try_new(self.schema.clone(), columns.collect())
             .expect("the builders are made from the schema")
     }
@@ -155,6 +165,7 @@ pub struct RowKey {
 /// Decoded events of consecutive records, in their order.
 pub struct Rows {
     pub events: RecordBatch,
+    /// Columns that repeat the event's are empty here.
     pub operations: RecordBatch,
     /// One an event.
     pub keys: Vec<RowKey>,

@@ -37,6 +37,9 @@ pub struct Column<T: Table> {
     pub storage: Storage,
     /// Whether every row has a value.
     pub is_required: bool,
+    /// Whether the value is that of the column of this name in the event's row of `events`: such
+    /// columns are not built row by row, but copied when rows are written.
+    pub is_of_event: bool,
     pub about: &'static str,
 }
 
@@ -125,7 +128,20 @@ const fn column<T: Table>(
         member: None,
         storage,
         is_required: false,
+        is_of_event: false,
         about,
+    }
+}
+
+/// A column of `operations` that repeats the event's; the cell tells the type alone.
+const fn of_event(
+    name: &'static str,
+    cell: Cell<Operations>,
+    storage: Storage,
+) -> Column<Operations> {
+    Column {
+        is_of_event: true,
+        ..column(name, cell, storage, "As in events")
     }
 }
 
@@ -241,13 +257,13 @@ impl Table for Operations {
     const ABOUT: &'static str = "One row a table access: a TransactWriteItems with three entries is one event and three operations.";
     #[rustfmt::skip]
     const COLUMNS: &'static [Column<Self>] = &[
-        column("event_time", Cell::Timestamp(|r| r.row.event.event_time_ms), Repeating, "As in events"),
-        column("event_time_ms", Cell::Long(|r| r.row.event.event_time_ms), Repeating, "As in events"),
-        text("event_id", |r| r.row.event.event_id, UniqueLookup, "The event the operation belongs to"),
+        of_event("event_time", Cell::Timestamp(|_| None), Repeating),
+        of_event("event_time_ms", Cell::Long(|_| None), Repeating),
+        of_event("event_id", Cell::Text(|_| None), UniqueLookup),
         required(column("position", Cell::Int(|r| Some(r.position)), Repeating, "The operation's position in the event, from 0")),
-        text("event_source", |r| r.row.event.event_source, Repeating, "As in events"),
-        text("event_name", |r| r.row.event.event_name, Repeating, "As in events"),
-        text("plane", |r| Some(r.dynamodb.plane.as_str()), Repeating, "As in events"),
+        of_event("event_source", Cell::Text(|_| None), Repeating),
+        of_event("event_name", Cell::Text(|_| None), Repeating),
+        of_event("plane", Cell::Text(|_| None), Repeating),
         text("operation", |r| Some(r.operation.operation), Repeating, "What was done to the table: an item verb (GetItem, PutItem, UpdateItem, DeleteItem, ConditionCheckItem, Query, Scan, PartiQLSelect, …) or the control-plane call"),
         text("access", |r| Some(r.operation.access.as_str()), Repeating, "read, write, delete, control_read or control_write; by our own table, never by readOnly"),
         text("table_name", |r| cow(&r.operation.table_name), Repeating, "The table"),
@@ -266,17 +282,15 @@ impl Table for Operations {
         text("outcome", |r| Some(r.operation.outcome.as_str()), Repeating, "The operation's own outcome"),
         text("cancel_reason", |r| r.operation.cancel_reason, Repeating, "Why the item cancelled its transaction"),
         column("is_bulk", Cell::Bool(|r| Some(r.dynamodb.operations.len() > 1)), Repeating, "Whether the event holds several operations"),
-        text("error_code", |r| r.row.event.error_code, Repeating, "As in events"),
-        text("aws_region", |r| r.row.event.aws_region, Repeating, "As in events"),
-        text("recipient_account_id", |r| r.row.event.recipient_account_id, Repeating, "As in events"),
-        text("owner_account_id", |r| r.dynamodb.owner_account_id, Repeating, "As in events"),
-        column("is_cross_account", Cell::Bool(|r| r.row.event.is_cross_account()), Repeating, "As in events"),
-        text("principal", |r| cow(&r.row.event.principal.principal), Repeating, "As in events"),
-        text("session_name", |r| r.row.event.principal.session_name, Repeating, "As in events"),
-        text("access_key_id", |r| r.row.event.principal.access_key_id, Repeating, "As in events"),
-        text("source_ip_address", |r| r.row.event.source_ip_address, Repeating, "As in events"),
-        column("is_service_made", Cell::Bool(|r| Some(r.row.event.principal.is_service_made)), Repeating, "As in events"),
-        required(text("source", |r| Some(r.row.source), Repeating, "As in events")),
-        required(column("source_position", Cell::Long(|r| Some(r.row.source_position)), Unique, "As in events")),
+        of_event("error_code", Cell::Text(|_| None), Repeating),
+        of_event("aws_region", Cell::Text(|_| None), Repeating),
+        of_event("recipient_account_id", Cell::Text(|_| None), Repeating),
+        of_event("owner_account_id", Cell::Text(|_| None), Repeating),
+        of_event("is_cross_account", Cell::Bool(|_| None), Repeating),
+        of_event("principal", Cell::Text(|_| None), Repeating),
+        of_event("session_name", Cell::Text(|_| None), Repeating),
+        of_event("access_key_id", Cell::Text(|_| None), Repeating),
+        of_event("source_ip_address", Cell::Text(|_| None), Repeating),
+        of_event("is_service_made", Cell::Bool(|_| None), Repeating),
     ];
 }

@@ -54,9 +54,7 @@ impl PartFormat {
             ))
             .set_statistics_enabled(EnabledStatistics::Page)
             .set_dictionary_page_size_limit(DICTIONARY_BYTES)
-            .set_data_page_size_limit(DATA_PAGE_BYTES)
-            .set_bloom_filter_fpp(BLOOM_FALSE_POSITIVES)
-            .set_bloom_filter_max_ndv(BLOOM_DISTINCT_VALUES);
+            .set_data_page_size_limit(DATA_PAGE_BYTES);
         for column in T::COLUMNS {
             let path = ColumnPath::from(column.name);
             let (dictionary, bloom) = match column.storage {
@@ -65,13 +63,16 @@ impl PartFormat {
                 Storage::Unique => (false, false),
                 Storage::UniqueLookup => (false, true),
             };
-            properties = properties
-                .set_column_dictionary_enabled(path.clone(), dictionary)
-                .set_column_bloom_filter_enabled(path.clone(), bloom);
+            properties = properties.set_column_dictionary_enabled(path.clone(), dictionary);
+            if bloom {
+                properties = properties
+                    .set_column_bloom_filter_fpp(path.clone(), BLOOM_FALSE_POSITIVES)
+                    .set_column_bloom_filter_max_ndv(path.clone(), BLOOM_DISTINCT_VALUES);
+            }
             if is_long_text(column.name) {
                 // Bounds of JSON text and unique ids help no reader.
                 properties =
-                    properties.set_column_statistics_enabled(path, EnabledStatistics::Chunk);
+                    properties.set_column_statistics_enabled(path, EnabledStatistics::None);
             }
         }
         let sorted_by = schema

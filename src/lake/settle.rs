@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Int32Type, Int64Type};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use rayon::prelude::*;
@@ -57,14 +57,19 @@ pub fn settle(
             .collect();
         let events: Vec<&Part> = parts.iter().filter(|p| p.table == Events::NAME).collect();
         let losers = find_losers(store, &events)?;
-        for (index, provenances) in losers.iter().enumerate().filter(|(_, l)| !l.is_empty()) {
+        for (part, losers) in events.iter().zip(&losers).filter(|(_, l)| !l.is_empty()) {
+            let kept = KeptRows::of(store, part, losers)?;
             let operations = parts
                 .iter()
-                .find(|part| part.table == Operations::NAME && stem(part) == stem(events[index]));
-            if let Some(part) = operations {
-                rewrite::<Operations>(store, state, part, provenances)?;
+                .find(|other| other.table == Operations::NAME && stem(other) == stem(part));
+            // An earlier run may have come as far as the operations.
+            let operations = operations.filter(|part| part.rows == kept.operations.len() as u64);
+            if let Some(operations) = operations {
+                let path = settled_path(operations, losers);
+                rewrite::<Operations>(store, state, operations, (path, &kept.operations))?;
             }
-            dropped += rewrite::<Events>(store, state, events[index], provenances)?;
+            let path = settled_path(part, losers);
+            dropped += rewrite::<Events>(store, state, part, (path, &kept.events))?;
         }
     }
     Ok(dropped)
@@ -147,21 +152,55 @@ fn choose(
     Ok(())
 }
 
-/// Writes a part anew without the losing rows; returns how many were dropped.
+/// Which rows of a part of `events` stay, and which of `operations`: these stand in the order of
+/// their events.
+struct KeptRows {
+    events: Vec<bool>,
+    operations: Vec<bool>,
+}
+
+impl KeptRows {
+    fn of(store: &Store, part: &Part, losers: &BTreeSet<Provenance>) -> Result<Self, LakeError> {
+        let mut kept = Self {
+            events: Vec::new(),
+            operations: Vec::new(),
+        };
+        let columns = ["source", "source_position", "operation_count"];
+        for batch in read_part(store, part, Some(&columns))? {
+            let batch = batch?;
+            let counts = column(&batch, "operation_count").as_primitive::<Int32Type>();
+            for (row, (source, position)) in provenance_of(&batch).enumerate() {
+                let stays = !losers.contains(&(Arc::from(source), position));
+                let operations = if counts.is_valid(row) {
+                    counts.value(row)
+                } else {
+                    0
+                };
+                kept.events.push(stays);
+                kept.operations.extend((0..operations).map(|_| stays));
+            }
+        }
+        Ok(kept)
+    }
+}
+
+/// Writes a part anew, under a path, with the rows that stay; returns how many were dropped.
 fn rewrite<T: Table>(
     store: &Store,
     state: &mut LakeState,
     part: &Part,
-    losers: &BTreeSet<Provenance>,
+    (path, stays): (String, &[bool]),
 ) -> Result<u64, LakeError> {
     let format = PartFormat::of::<T>();
-    let path = settled_path(part, losers);
+    let mut stays = stays.iter();
     let mut writer = PartWriter::create(store, &path, &format)?;
     let mut kept_rows = 0;
     for batch in read_part(store, part, None)? {
         let batch = batch?;
-        let keep: BooleanArray = provenance_of(&batch)
-            .map(|(source, position)| Some(!losers.contains(&(Arc::from(source), position))))
+        let keep: BooleanArray = stays
+            .by_ref()
+            .take(batch.num_rows())
+            .map(|s| Some(*s))
             .collect();
         let batch = filter_record_batch(&batch, &keep).expect("the filter is as long as the batch");
         if batch.num_rows() > 0 {

@@ -171,37 +171,29 @@ impl<'s> UnitWriter<'s> {
         date.min_time = times.clone().chain(date.min_time).min();
         date.max_time = times.chain(date.max_time).max();
 
-        let (events, operations) = row_indices(&pending);
-        let sources = Sources::of(&self.batches);
-        for (part, format, batches, indices, table) in [
-            (
-                &mut date.events,
-                &self.events_format,
-                &sources.events,
-                events,
-                Events::NAME,
-            ),
-            (
-                &mut date.operations,
-                &self.operations_format,
-                &sources.operations,
-                operations,
-                Operations::NAME,
-            ),
-        ] {
-            if indices.is_empty() {
-                continue;
-            }
-            let part = match part {
-                Some(part) => part,
-                None => {
-                    let path = part_path(table, day, &self.unit, sequence);
-                    part.insert(PartWriter::create(self.store, &path, format)?)
-                }
-            };
-            let group = part.encode(indices.len() as u64, |column| {
-                gather(batches, column, &indices)
-            })?;
+        let gathering = Gathering::of(&self.batches, &pending);
+        let (store, unit) = (self.store, &self.unit);
+        let create = |table: &str, format| {
+            PartWriter::create(store, &part_path(table, day, unit, sequence), format)
+        };
+        if date.events.is_none() {
+            date.events = Some(create(Events::NAME, &self.events_format)?);
+        }
+        if date.operations.is_none() && !gathering.operations.is_empty() {
+            date.operations = Some(create(Operations::NAME, &self.operations_format)?);
+        }
+        if let Some(part) = &mut date.events {
+            let rows = gathering.events.len() as u64;
+            let group = part.encode(rows, |column| gathering.event_column(column))?;
+            part.append(group)?;
+        }
+        if let Some(part) = date
+            .operations
+            .as_mut()
+            .filter(|_| !gathering.operations.is_empty())
+        {
+            let rows = gathering.operations.len() as u64;
+            let group = part.encode(rows, |column| gathering.operation_column(column))?;
             part.append(group)?;
         }
         Ok(())
@@ -210,8 +202,6 @@ impl<'s> UnitWriter<'s> {
     /// Copies a date's waiting rows out of their batches.
     fn compact(&self, day: Option<i32>) -> Rows {
         let pending = &self.dates[&day].pending;
-        let (events, operations) = row_indices(pending);
-        let sources = Sources::of(&self.batches);
         let mut first_operation = 0;
         let keys = pending.iter().map(|row| {
             let key = RowKey {
@@ -221,11 +211,7 @@ impl<'s> UnitWriter<'s> {
             first_operation += key.operations;
             key
         });
-        Rows {
-            keys: keys.collect(),
-            events: gather_batch(&sources.events, &events),
-            operations: gather_batch(&sources.operations, &operations),
-        }
+        Gathering::of(&self.batches, pending).rows(keys.collect())
     }
 
     fn close_date(&mut self, day: Option<i32>) -> Result<(), LakeError> {
@@ -273,54 +259,101 @@ fn part_path(table: &str, day: Option<i32>, unit: &str, sequence: u32) -> String
     }
 }
 
-/// The batches that rows are gathered from, table by table.
-struct Sources<'b> {
-    events: Vec<&'b RecordBatch>,
-    operations: Vec<&'b RecordBatch>,
+/// Rows gathered from batches, in the order they are written: (batch, row) pairs.
+struct Gathering<'b> {
+    batches: &'b [Rows],
+    events: Vec<(usize, usize)>,
+    operations: Vec<(usize, usize)>,
+    /// The event of each operation.
+    parents: Vec<(usize, usize)>,
 }
 
-impl<'b> Sources<'b> {
-    fn of(batches: &'b [Rows]) -> Self {
-        Self {
-            events: batches.iter().map(|rows| &rows.events).collect(),
-            operations: batches.iter().map(|rows| &rows.operations).collect(),
+impl<'b> Gathering<'b> {
+    fn of(batches: &'b [Rows], pending: &[PendingRow]) -> Self {
+        let mut gathering = Self {
+            batches,
+            events: Vec::with_capacity(pending.len()),
+            operations: Vec::new(),
+            parents: Vec::new(),
+        };
+        for row in pending {
+            let (batch, event) = (row.batch as usize, row.row as usize);
+            gathering.events.push((batch, event));
+            let first = row.key.first_operation as usize;
+            for operation in first..first + row.key.operations as usize {
+                gathering.operations.push((batch, operation));
+                gathering.parents.push((batch, event));
+            }
+        }
+        gathering
+    }
+
+    fn event_column(&self, column: usize) -> ArrayRef {
+        gather(
+            self.batches,
+            |rows| rows.events.column(column),
+            &self.events,
+        )
+    }
+
+    fn operation_column(&self, column: usize) -> ArrayRef {
+        let name = Operations::COLUMNS[column].name;
+        if !Operations::COLUMNS[column].is_of_event {
+            return gather(
+                self.batches,
+                |rows| rows.operations.column(column),
+                &self.operations,
+            );
+        }
+        let repeated = Events::COLUMNS
+            .iter()
+            .position(|column| column.name == name)
+            .expect("a column of the event is one of events");
+        gather(
+            self.batches,
+            |rows| rows.events.column(repeated),
+            &self.parents,
+        )
+    }
+
+    /// The rows as a batch of their own, with these keys.
+    fn rows(&self, keys: Vec<RowKey>) -> Rows {
+        let first = self.batches.first().expect("pending rows stand in batches");
+        let events = (0..Events::COLUMNS.len()).map(|column| self.event_column(column));
+        let operations = (0..Operations::COLUMNS.len()).map(|column| {
+            gather(
+                self.batches,
+                |rows| rows.operations.column(column),
+                &self.operations,
+            )
+        });
+        let batch = |like: &RecordBatch, columns: Vec<ArrayRef>| {
+            RecordBatch::try_new(Arc::clone(like.schema_ref()), columns)
+                .expect("gathered columns are of the batches' schema")
+        };
+        Rows {
+            keys,
+            events: batch(&first.events, events.collect()),
+            operations: batch(&first.operations, operations.collect()),
         }
     }
 }
 
-/// The (batch, row) pairs of the events and of their operations, in order.
-fn row_indices(pending: &[PendingRow]) -> (Vec<(usize, usize)>, Vec<(usize, usize)>) {
-    let events = pending
-        .iter()
-        .map(|row| (row.batch as usize, row.row as usize));
-    let operations = pending.iter().flat_map(|row| {
-        let first = row.key.first_operation as usize;
-        (first..first + row.key.operations as usize).map(|at| (row.batch as usize, at))
-    });
-    (events.collect(), operations.collect())
-}
-
-fn gather(batches: &[&RecordBatch], column: usize, indices: &[(usize, usize)]) -> ArrayRef {
-    let arrays: Vec<&dyn Array> = batches
-        .iter()
-        .map(|batch| &**batch.column(column))
-        .collect();
+fn gather<'b>(
+    batches: &'b [Rows],
+    column: impl Fn(&'b Rows) -> &'b ArrayRef,
+    indices: &[(usize, usize)],
+) -> ArrayRef {
+    let arrays: Vec<&dyn Array> = batches.iter().map(|rows| &**column(rows)).collect();
     // Many columns have no value at all.
     if arrays.iter().all(|array| array.null_count() == array.len()) {
-        let data_type = batches
+        let data_type = arrays
             .first()
-            .map(|batch| batch.schema_ref().field(column).data_type());
-        return new_null_array(data_type.unwrap_or(&DataType::Null), indices.len());
+            .map_or(&DataType::Null, |array| array.data_type());
+        return new_null_array(data_type, indices.len());
     }
     interleave(&arrays, indices)
         .expect("the batches have one schema, the indices are of their rows")
-}
-
-fn gather_batch(batches: &[&RecordBatch], indices: &[(usize, usize)]) -> RecordBatch {
-    let first = batches.first().expect("pending rows stand in batches");
-    let columns = (0..first.num_columns()).map(|column| gather(batches, column, indices));
-    RecordBatch::try_new(Arc::clone(first.schema_ref()), columns.collect())
-        .expect("gathered columns are of the batches' schema")
 }
 
 /// The identities of the events last kept: bounded, and the same for the same order of events.
