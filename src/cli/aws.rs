@@ -50,8 +50,13 @@ impl S3Args {
             return Ok(Store::local(place));
         };
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let options = self.options();
         let client = runtime
-            .block_on(crate::archive::s3_store(bucket, &self.options()))
+            .block_on(async {
+                let config = crate::archive::aws_config(&options).await;
+                let region = crate::archive::bucket_region(bucket, &options, &config).await;
+                crate::lake::s3::client(bucket, &config, region)
+            })
             .with_context(|| format!("cannot reach {place}"))?;
         Ok(Store::s3(bucket, client, prefix, runtime.clone()))
     }

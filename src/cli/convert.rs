@@ -164,7 +164,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
     let store = args.s3.open_store(&args.lake, runtime.handle())?;
     let sources = args.sources.iter().map(|text| Source::parse(text));
     let sources = sources.collect::<Result<Vec<_>, _>>()?;
-    let archive = runtime.block_on(Archive::open(sources, args.s3.options()))?;
+    let archive = Archive::open(sources, args.s3.options());
     let listing = list(&archive, &selection, &runtime, manner)?;
     let expected = Expected {
         objects: listing.objects.len() as u64,
@@ -216,7 +216,7 @@ fn list(
     runtime: &tokio::runtime::Runtime,
     manner: Manner,
 ) -> anyhow::Result<Listing> {
-    let listing = runtime.block_on(archive.list(selection, &|_| ()))?;
+    let listing = runtime.block_on(archive.list(selection, &|_| ()));
     if !manner.quiet {
         eprintln!(
             "listed {} objects, {} to look at",

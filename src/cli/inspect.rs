@@ -85,8 +85,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let runtime = runtime()?;
     let sources = args.paths.iter().map(|path| Source::parse(path));
     let sources = sources.collect::<Result<Vec<_>, _>>()?;
-    let archive = runtime.block_on(Archive::open(sources, args.s3.options()))?;
-    let listing = runtime.block_on(archive.list(&Selection::everything(), &|_| ()))?;
+    let archive = Archive::open(sources, args.s3.options());
+    let listing = runtime.block_on(archive.list(&Selection::everything(), &|_| ()));
     let rules = Rules {
         keep: Keep::all(),
         filter: EventFilter::default(),
@@ -134,7 +134,7 @@ fn read(
         return Ok(bytes.to_vec());
     }
     let mut bytes = Vec::new();
-    archive.read_local(&object.uri, &mut bytes)?;
+    archive.read_local(&object.uri, object.size, &mut bytes)?;
     Ok(bytes)
 }
 

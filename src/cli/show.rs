@@ -257,6 +257,7 @@ pub fn summary_text(summary: &Summary) -> String {
         "out of selection",
         &objects.out_of_selection_by_reason,
     );
+    tally_line(&mut out, "folders not listed", &objects.folders_not_listed);
     let _ = writeln!(
         out,
         "records  {} seen = {} kept + {} not selected + {} duplicate + {} quarantined ({})",

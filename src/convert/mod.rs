@@ -132,8 +132,8 @@ fn run_units(
 fn plan_units(objects: Vec<PlannedObject>, rules: &Rules) -> Vec<PlannedUnit> {
     let mut days: BTreeMap<String, Vec<PlannedObject>> = BTreeMap::new();
     for object in objects {
-        let day = match ObjectKey::parse(&object.uri) {
-            Some(key) => key.date.strftime("%Y%m%d").to_string(),
+        let day = match ObjectKey::parse(&object.uri).and_then(|key| key.date) {
+            Some(date) => date.strftime("%Y%m%d").to_string(),
             None => "undated".to_owned(),
         };
         days.entry(day).or_default().push(object);

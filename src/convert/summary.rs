@@ -51,6 +51,8 @@ pub struct ObjectCounts {
     pub gone: u64,
     /// `out_of_selection` by reason.
     pub out_of_selection_by_reason: Tally,
+    /// Folders that were not listed at all, by reason: what is in them is not counted.
+    pub folders_not_listed: Tally,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -100,6 +102,10 @@ impl Summary {
         summary.objects.listed = listing.listed;
         for (reason, count) in &listing.out_of_selection {
             summary.leave_out(reason, *count);
+        }
+        for (reason, count) in &listing.pruned_folders {
+            let folders = &mut summary.objects.folders_not_listed;
+            *folders.entry((*reason).to_owned()).or_default() += count;
         }
         for failure in &listing.failures {
             summary.problem(&failure.place, &failure.to_string());

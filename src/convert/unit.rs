@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 
 use super::ConvertError;
 use super::object::{DecodedGroup, DecodedObject, Decoder, Rules, Source};
-use crate::archive::{Archive, FetchError, ObjectKey};
+use crate::archive::{Archive, FetchError, ObjectKey, ObjectKind};
 use crate::event::batch::Rows;
 use crate::lake::quarantine::QuarantineLines;
 use crate::lake::receipt::{ObjectReceipt, ObjectStatus, RecordCounts, Tally};
@@ -359,12 +359,12 @@ fn decode_group(
                 .map(Some),
             None => workshop
                 .archive
-                .read_local(&object.uri, buffer)
+                .read_local(&object.uri, object.size_bytes, buffer)
                 .map(|()| None),
         };
         let source = Source {
             uri: &object.uri,
-            key_is_known: ObjectKey::parse(&object.uri).is_some(),
+            key_is_known: key_is_known(&object.uri),
         };
         match outcome {
             Ok(bytes) => group.object(&source, bytes.as_deref().unwrap_or(buffer)),
@@ -377,6 +377,11 @@ fn decode_group(
     let decoded = group.finish();
     count_progress(workshop, objects, &decoded);
     decoded
+}
+
+/// Whether an object's key tells the account and region of its events.
+fn key_is_known(uri: &str) -> bool {
+    ObjectKey::parse(uri).is_some_and(|key| key.kind != ObjectKind::Unknown && key.region.is_some())
 }
 
 fn count_progress(workshop: &Workshop, objects: &[PlannedObject], decoded: &DecodedGroup) {
