@@ -12,6 +12,7 @@
 //!
 //! Athena, Spark and Hive ignore names that begin with `_`.
 
+pub mod ddl;
 pub mod export;
 pub mod part;
 pub mod quarantine;

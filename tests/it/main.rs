@@ -5,6 +5,7 @@ mod archive_s3;
 mod bad_input;
 mod containers;
 mod corpus;
+mod ddl;
 mod house;
 mod lake;
 mod operation;
