@@ -200,11 +200,17 @@ pub fn events_by_name(batch: &RecordBatch) -> Tally {
 }
 
 fn text<'b>(batch: &'b RecordBatch, column: &str, row: usize) -> &'b str {
-    batch
+    let column = batch
         .column_by_name(column)
-        .and_then(|column| column.as_string_opt::<i32>())
-        .filter(|column| column.is_valid(row))
-        .map_or("-", |column| column.value(row))
+        .filter(|column| column.is_valid(row));
+    // Parts hold plain texts, batches fresh from decoding hold views.
+    let plain = column.and_then(|column| column.as_string_opt::<i32>());
+    let views = column.and_then(|column| column.as_string_view_opt());
+    match (plain, views) {
+        (Some(plain), _) => plain.value(row),
+        (_, Some(views)) => views.value(row),
+        (None, None) => "-",
+    }
 }
 
 fn line(out: &mut String, text: String) {
@@ -271,6 +277,30 @@ pub fn summary_text(summary: &Summary) -> String {
     tally_line(&mut out, "not selected", &summary.not_selected);
     tally_line(&mut out, "envelopes and kinds", &summary.kinds);
     tally_line(&mut out, "noticed", &summary.notes);
+    remarks(&mut out, summary);
+    let lake = &summary.lake;
+    let _ = writeln!(
+        out,
+        "read     {} compressed, {} inflated",
+        bytes(summary.compressed_bytes),
+        bytes(summary.inflated_bytes)
+    );
+    let _ = writeln!(
+        out,
+        "lake     {} events = {} kept by the receipts ({}), {} operations, {} parts, {}",
+        lake.events,
+        lake.kept_by_receipts,
+        agree(summary.identities.lake),
+        lake.operations,
+        lake.parts,
+        bytes(lake.bytes)
+    );
+    printable(&out).into_owned()
+}
+
+/// What befell some of the objects, where it did.
+fn remarks(out: &mut String, summary: &Summary) {
+    let objects = &summary.objects;
     for (count, what) in [
         (
             objects.damaged,
@@ -290,24 +320,6 @@ pub fn summary_text(summary: &Summary) -> String {
             let _ = writeln!(out, "         {count} {what}");
         }
     }
-    let lake = &summary.lake;
-    let _ = writeln!(
-        out,
-        "read     {} compressed, {} inflated",
-        bytes(summary.compressed_bytes),
-        bytes(summary.inflated_bytes)
-    );
-    let _ = writeln!(
-        out,
-        "lake     {} events = {} kept by the receipts ({}), {} operations, {} parts, {}",
-        lake.events,
-        lake.kept_by_receipts,
-        agree(summary.identities.lake),
-        lake.operations,
-        lake.parts,
-        bytes(lake.bytes)
-    );
-    printable(&out).into_owned()
 }
 
 fn tally_line(out: &mut String, title: &str, tally: &Tally) {
