@@ -6,6 +6,7 @@
 use wide::u8x16;
 
 const BLOCK_BYTES: usize = 64;
+const LANE_BYTES: usize = 16;
 
 /// How far into a value the scan has come; carried over when the value spans two windows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -121,23 +122,34 @@ struct Masks {
 
 impl Masks {
     fn of(block: &[u8]) -> Self {
-        let mut masks = Self {
-            quotes: 0,
-            backslashes: 0,
-            opening: 0,
-            closing: 0,
+        let lanes = block.as_chunks::<LANE_BYTES>().0;
+        let mask = |byte: u8| {
+            let byte = u8x16::splat(byte);
+            let bits = |(lane, bytes): (usize, &[u8; LANE_BYTES])| {
+                u64::from(u8x16::new(*bytes).simd_eq(byte).to_bitmask()) << (lane * LANE_BYTES)
+            };
+            lanes
+                .iter()
+                .enumerate()
+                .map(bits)
+                .fold(0, |all, bits| all | bits)
         };
-        for (lane, bytes) in block.as_chunks::<16>().0.iter().enumerate() {
+        // Most blocks hold no brace: nothing but `|`, `~` and other alphabets is as high.
+        let brace = u8x16::splat(b'{');
+        let may_brace = lanes.iter().fold(u8x16::splat(0), |any, bytes| {
             let bytes = u8x16::new(*bytes);
-            let shift = lane * 16;
-            let mask =
-                |byte: u8| u64::from(bytes.simd_eq(u8x16::splat(byte)).to_bitmask()) << shift;
-            masks.quotes |= mask(b'"');
-            masks.backslashes |= mask(b'\\');
-            masks.opening |= mask(b'{');
-            masks.closing |= mask(b'}');
+            any | bytes.max(brace).simd_eq(bytes)
+        });
+        let (opening, closing) = match may_brace.to_bitmask() {
+            0 => (0, 0),
+            _ => (mask(b'{'), mask(b'}')),
+        };
+        Self {
+            quotes: mask(b'"'),
+            backslashes: mask(b'\\'),
+            opening,
+            closing,
         }
-        masks
     }
 }
 
