@@ -1,7 +1,7 @@
 //! Decodes a parsed record into an [`Event`]: every member in its column, nothing lost.
 
+use super::dynamodb::operation::{self, DynamoDb, Envelope};
 use super::envelope::RecordKind;
-use super::operation::{self, DynamoDb, Envelope};
 use super::parse::Json;
 use super::principal::{self, Principal};
 use super::time;

@@ -1,23 +1,22 @@
 //! Decodes records into events and operations, and events into Arrow batches.
+//!
+//! ```text
+//! parse      text ─► JSON values (the only place that names the JSON crate)
+//! envelope   value ─► record, or the records inside an envelope
+//! decode     record ─► Event: every member in its field, nothing lost
+//! principal  userIdentity ─► who acted
+//! dynamodb   event ─► its operations on tables
+//! schema     THE column table
+//! batch      events ─► Arrow batches
+//! ```
 
-pub mod arn;
-pub mod attributes;
 pub mod batch;
-pub mod catalogue;
 pub mod decode;
-mod entries;
+pub mod dynamodb;
 pub mod envelope;
-pub mod json_text;
 mod member_name;
-pub mod operation;
-pub mod outcome;
 pub mod parse;
-pub mod partiql;
-pub mod partiql_condition;
-mod partiql_token;
 pub mod principal;
-mod request;
 pub mod schema;
 mod spelling;
-mod tables;
 pub mod time;

@@ -6,7 +6,7 @@
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
 use super::decode::Event;
-use super::operation::{DynamoDb, Operation};
+use super::dynamodb::operation::{DynamoDb, Operation};
 use super::parse::Json;
 
 /// A table of the lake.

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use dynatrail::event::catalogue::{Access, call};
-use dynatrail::event::operation::{DynamoDb, Envelope, MAX_OPERATIONS, Operation, normalise};
-use dynatrail::event::outcome::{CancelReasons, Denied, Outcome};
+use dynatrail::event::dynamodb::catalogue::{Access, call};
+use dynatrail::event::dynamodb::operation::{
+    DynamoDb, Envelope, MAX_OPERATIONS, Operation, normalise,
+};
+use dynatrail::event::dynamodb::outcome::{CancelReasons, Denied, Outcome};
 use dynatrail::event::parse::{Json, Parser};
 use dynatrail::event::principal::{Principal, principal};
 use proptest::prelude::*;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use dynatrail::event::partiql;
-use dynatrail::event::partiql_condition::MAX_CONDITION_DEPTH;
+use dynatrail::event::dynamodb::partiql;
+use dynatrail::event::dynamodb::partiql_condition::MAX_CONDITION_DEPTH;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -10,10 +10,10 @@ use super::attributes::attributes_of;
 use super::catalogue::{self, Access, Call, Plane, Shape, Verb};
 use super::json_text;
 use super::outcome::{CancelReasons, Denied, Outcome};
-use super::parse::{Json, Kind};
 use super::partiql;
 use super::request::Request;
 use super::tables::{Table, Tables};
+use crate::event::parse::{Json, Kind};
 
 /// Most operations of one event. The API allows 100 entries a call.
 pub const MAX_OPERATIONS: usize = 1000;

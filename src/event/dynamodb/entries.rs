@@ -7,9 +7,9 @@
 
 use super::catalogue::Verb;
 use super::operation::Normaliser;
-use super::parse::{Json, Kind};
 use super::request::Request;
 use super::tables::Table;
+use crate::event::parse::{Json, Kind};
 
 impl<'d> Normaliser<'_, 'd> {
     /// `verb` is what an entry does when it does not say.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::arn::{self, TableArn};
 use super::operation::{Envelope, Unclear};
 use super::outcome::Denied;
-use super::parse::{Json, Kind};
+use crate::event::parse::{Json, Kind};
 
 /// Most entries of `resources` that are read. A call names at most 100 tables.
 pub const MAX_RESOURCES: usize = 256;

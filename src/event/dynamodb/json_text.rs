@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::parse::{Json, Kind};
+use crate::event::parse::{Json, Kind};
 
 /// Appends `text` as a JSON string.
 pub fn push_string(out: &mut String, text: &str) {

@@ -1,9 +1,9 @@
 //! Reads one object of request parameters (of a call, or of an entry of a batch) in one pass.
 
 use super::catalogue::Verb;
-use super::member_name::{LONGEST_NAME, folded};
 use super::operation::Unclear;
-use super::parse::{Json, Kind};
+use crate::event::member_name::{LONGEST_NAME, folded};
+use crate::event::parse::{Json, Kind};
 
 /// The members that normalisation asks for, whatever their letter case. A member that is null
 /// counts as absent.

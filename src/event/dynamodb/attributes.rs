@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::json_text;
 use super::operation::Unclear;
-use super::parse::{Json, Kind};
 use super::request::Request;
+use crate::event::parse::{Json, Kind};
 
 /// The longest expression that is read, in bytes. DynamoDB refuses expressions over 4 KB.
 pub const MAX_EXPRESSION_BYTES: usize = 8 * 1024;
