@@ -9,12 +9,13 @@ use jiff::Timestamp;
 
 use super::aws::{S3Args, runtime};
 use super::progress::{Display, Expected};
-use super::terminal::printable;
+use super::terminal::tell;
 use super::{Manner, Outcome};
 use crate::archive::{Archive, Listing, Selection, Source, parse_since, parse_until};
 use crate::convert::keep::Keep;
 use crate::convert::object::Rules;
 use crate::convert::summary::Summary;
+use crate::convert::unit::error_chain;
 use crate::convert::{self, ConvertError, Progress, Workshop};
 use crate::lake::receipt::{EventFilter, EventWindow};
 use crate::select::Selectors;
@@ -181,7 +182,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
     drop(display);
     let summary = match ended {
         Err(ConvertError::Interrupted) => {
-            eprintln!("dynatrail: {}", ConvertError::Interrupted);
+            tell(&format!("dynatrail: {}", ConvertError::Interrupted));
             return Ok(Outcome::Interrupted(signal.load(Ordering::Relaxed)));
         }
         ended => ended?,
@@ -218,14 +219,20 @@ fn list(
 ) -> anyhow::Result<Listing> {
     let listing = runtime.block_on(archive.list(selection, &|_| ()));
     if !manner.quiet {
-        eprintln!(
+        tell(&format!(
             "listed {} objects, {} to look at",
             listing.listed,
             listing.objects.len()
-        );
+        ));
     }
-    if listing.listed == 0 && listing.failures.is_empty() {
-        bail!("the sources hold no objects: nothing was read, so nothing can be said");
+    if listing.listed == 0 {
+        for failure in &listing.failures {
+            tell(&format!("dynatrail: {}", error_chain(failure)));
+        }
+        match listing.failures.is_empty() {
+            true => bail!("the sources hold no objects: nothing was read, so nothing can be said"),
+            false => bail!("no source could be listed: nothing was read, so nothing can be said"),
+        }
     }
     Ok(listing)
 }
@@ -246,7 +253,7 @@ fn watch_signals(runtime: &tokio::runtime::Handle, progress: Arc<Progress>) -> A
                     std::process::exit(128 + i32::from(number));
                 }
                 progress.interrupted.store(true, Ordering::Relaxed);
-                eprintln!("dynatrail: ending after the objects at hand; again to end at once");
+                tell("dynatrail: ending after the objects at hand; again to end at once");
             }
         });
     }
@@ -256,14 +263,10 @@ fn watch_signals(runtime: &tokio::runtime::Handle, progress: Arc<Progress>) -> A
 fn report(summary: &Summary, args: &Args, manner: Manner) -> anyhow::Result<Outcome> {
     if !manner.quiet {
         for problem in &summary.problems {
-            eprintln!(
-                "{}: {}",
-                printable(&problem.object),
-                printable(&problem.problem)
-            );
+            tell(&format!("{}: {}", problem.object, problem.problem));
         }
         if summary.further_problems > 0 {
-            eprintln!("and {} more problems", summary.further_problems);
+            tell(&format!("and {} more problems", summary.further_problems));
         }
     }
     let mut text = match args.summary {
@@ -273,7 +276,11 @@ fn report(summary: &Summary, args: &Args, manner: Manner) -> anyhow::Result<Outc
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes())?;
+    match std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes()) {
+        // The outcome is the conversion's, whether or not anybody reads its summary.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(error.into()),
+        _ => {}
+    }
     if !summary.identities.hold() {
         bail!("the counts do not agree: this is a defect of dynatrail, do not rely on this lake");
     }

@@ -30,6 +30,9 @@ pub struct ManArgs {
 
 /// Prints what the columns of the lake are, as Markdown.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  dynatrail columns > docs/columns.md")]
 pub struct ColumnArgs {}
 
 pub fn completions(args: &CompletionArgs) -> anyhow::Result<Outcome> {

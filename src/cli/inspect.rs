@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::aws::{S3Args, runtime};
-use super::terminal::printable;
+use super::terminal::{printable, tell};
 use crate::archive::{Archive, ObjectKey, ObjectRef, Selection, Source};
 use crate::container::Encoding;
 use crate::convert::keep::Keep;
@@ -95,17 +95,17 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Complete;
     let mut stdout = std::io::stdout().lock();
     for failure in &listing.failures {
-        eprintln!("{}", printable(&error_chain(failure)));
+        tell(&error_chain(failure));
         outcome = Outcome::Incomplete;
     }
     for (reason, count) in &listing.out_of_selection {
-        eprintln!("{count} objects are no log input: {reason}");
+        tell(&format!("{count} objects are no log input: {reason}"));
     }
     for object in &listing.objects {
         let bytes = match read(&archive, object, &runtime) {
             Ok(bytes) => bytes,
             Err(error) => {
-                eprintln!("{}", printable(&error_chain(&error)));
+                tell(&error_chain(&error));
                 outcome = Outcome::Incomplete;
                 continue;
             }

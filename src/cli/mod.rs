@@ -104,7 +104,9 @@ pub fn run() -> ExitCode {
         Ok(outcome) => outcome.into(),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("dynatrail: {}", terminal::printable(&format!("{error:#}")));
+            // Some errors repeat their causes in their own text.
+            let text = crate::convert::unit::error_chain(error.as_ref());
+            terminal::tell(&format!("dynatrail: {text}"));
             ExitCode::FAILURE
         }
     }

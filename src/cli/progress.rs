@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Manner;
+use super::terminal::tell;
 use crate::convert::Progress;
 
 /// How often the bar moves, and how often a log gets a line.
@@ -79,7 +80,7 @@ fn show_lines(progress: &Progress, expected: Expected, ended: &AtomicBool) {
     while !ended.load(Ordering::Relaxed) {
         std::thread::park_timeout(LINE_EVERY.min(next.saturating_duration_since(Instant::now())));
         if Instant::now() >= next {
-            eprintln!("converting: {}", told(progress, expected, start));
+            tell(&format!("converting: {}", told(progress, expected, start)));
             next += LINE_EVERY;
         }
     }

@@ -1,11 +1,16 @@
 //! What may be written to a terminal: log content is hostile.
 
 use std::borrow::Cow;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 /// Whether stderr is a terminal that may be coloured (<https://no-color.org>).
 pub fn wants_color() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// Writes a line to stderr. Whoever has stopped reading it (`2>&1 | head`) stops no work.
+pub fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", printable(line));
 }
 
 /// The text with every character escaped that could steer a terminal: control characters but

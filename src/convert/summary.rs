@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::unit::error_chain;
 use crate::archive::Listing;
 use crate::lake::receipt::{RecordCounts, Tally};
 use crate::lake::{LakeState, ObjectStatus, Receipt};
@@ -108,7 +109,8 @@ impl Summary {
             *folders.entry((*reason).to_owned()).or_default() += count;
         }
         for failure in &listing.failures {
-            summary.problem(&failure.place, &failure.to_string());
+            let cause = error_chain(&failure.error);
+            summary.problem(&failure.place, &format!("cannot be listed: {cause}"));
         }
         summary
     }

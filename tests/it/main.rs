@@ -3,7 +3,9 @@
 mod archive;
 mod archive_s3;
 mod bad_input;
+mod cli;
 mod containers;
+mod convert_s3;
 mod corpus;
 mod ddl;
 mod house;
@@ -14,4 +16,5 @@ mod product;
 mod s3_server;
 mod sample_data;
 mod select;
+mod selectors_cli;
 mod slow;
