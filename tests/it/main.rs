@@ -18,3 +18,4 @@ mod sample_data;
 mod select;
 mod selectors_cli;
 mod slow;
+mod store_s3;
