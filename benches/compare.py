@@ -18,6 +18,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -28,9 +29,6 @@ MUST = {"sparse": 2.0, "mixed": 3.5, "full": 9.0}
 
 def measure(command, env=None):
     """Runs a command; returns its CPU seconds, wall seconds and peak memory in MB."""
-    import resource  # noqa: F401  (wait4 gives the same structure)
-    import time
-
     begin = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
     errors = process.stderr.read()
@@ -61,10 +59,11 @@ def in_turn(runs, *actions):
 
 
 def generate(work, name, *arguments):
+    """An archive made by the generator, whose truth stands beside it."""
     folder = work / name
     if not folder.exists():
         subprocess.run([TARGET / "examples/generate", *arguments, "--out", folder], check=True)
-    return folder
+    return folder / "AWSLogs"
 
 
 def row(*cells):
@@ -100,7 +99,7 @@ def tiny(work, options):
 def ten_times(work, options):
     archive = generate(work, f"mixed-{options.mb * 10}", "bench", "--share", SHARES["mixed"],
                        "--object-mb", "8", "--total-mb", str(options.mb * 10))
-    small = convert(work / f"mixed-{options.mb}", work / "lake-mixed")
+    small = convert(work / f"mixed-{options.mb}" / "AWSLogs", work / "lake-mixed")
     large = convert(archive, work / "lake-ten")
     print(f"\nten times the mixed archive: peak {large[2]:.0f} MB against {small[2]:.0f} MB, "
           f"{large[2] / small[2]:.2f} times")
@@ -121,7 +120,7 @@ def peers(work, figures):
 
 def s3(work, options):
     """Converts from a server that answers at once, and from one that waits before each GET."""
-    archive = work / f"mixed-{options.mb}"
+    bucket = f"mixed-{options.mb}"
     walls = {}
     for delay in (0, 50):
         server = subprocess.Popen(
@@ -130,7 +129,7 @@ def s3(work, options):
         endpoint = server.stdout.readline().strip()
         env = os.environ | {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "AK",
                             "AWS_SECRET_ACCESS_KEY": "SK", "AWS_REGION": "us-east-1"}
-        source = f"s3://{archive.name}/"
+        source = f"s3://{bucket}/AWSLogs/"
         (walls[delay],) = in_turn(options.runs, lambda: convert(source, work / "lake-s3", env))
         server.send_signal(signal.SIGTERM)
         server.wait()

@@ -225,7 +225,9 @@ fn list(
             listing.objects.len()
         ));
     }
-    if listing.listed == 0 {
+    // A night without wanted objects is quiet, not failed; what was left out is in the summary.
+    let is_left_out = listing.failures.is_empty() && !listing.pruned_folders.is_empty();
+    if listing.listed == 0 && !is_left_out {
         for failure in &listing.failures {
             tell(&format!("dynatrail: {}", error_chain(failure)));
         }

@@ -142,20 +142,14 @@ impl Splitter {
                 (Level::Document, b'{') => match wrapper_start(rest) {
                     Some(length) => {
                         self.cursor += length;
-                        self.level = Level::Elements(Array {
-                            wrapped: true,
-                            nested: 0,
-                        });
+                        self.level = Level::Elements(Array::begun(true));
                     }
                     None => return self.value(window, finished),
                 },
                 (_, b'{') => return self.value(window, finished),
                 (Level::Document, b'[') => {
                     self.cursor += 1;
-                    self.level = Level::Elements(Array {
-                        wrapped: false,
-                        nested: 0,
-                    });
+                    self.level = Level::Elements(Array::begun(false));
                 }
                 (Level::Document, b'0'..=b'9') if log_stamp(rest).is_some() => {
                     self.cursor += log_stamp(rest).unwrap_or(0);
@@ -169,14 +163,7 @@ impl Splitter {
                 }
                 (Level::Elements(array), b']') if array.may_close(rest) => {
                     self.cursor += 1;
-                    self.level = match array {
-                        Array { nested: 1.., .. } => Level::Elements(Array {
-                            nested: array.nested - 1,
-                            ..array
-                        }),
-                        Array { wrapped: true, .. } => Level::Tail(Scan::inside_object()),
-                        Array { wrapped: false, .. } => Level::Document,
-                    };
+                    self.level = array.closed();
                 }
                 _ => return self.recover(window, finished, SplitDamage::NotAnObject),
             }
@@ -333,6 +320,22 @@ impl Splitter {
 }
 
 impl Array {
+    fn begun(wrapped: bool) -> Self {
+        Self { wrapped, nested: 0 }
+    }
+
+    /// Where a closing bracket leads.
+    fn closed(self) -> Level {
+        match self {
+            Self { nested: 1.., .. } => Level::Elements(Self {
+                nested: self.nested - 1,
+                ..self
+            }),
+            Self { wrapped: true, .. } => Level::Tail(Scan::inside_object()),
+            Self { wrapped: false, .. } => Level::Document,
+        }
+    }
+
     /// Whether the bracket at the start of `rest` can close the array: behind a wrapper's array
     /// comes the wrapper's end or a further member, and anything else is a stray bracket.
     fn may_close(self, rest: &[u8]) -> bool {

@@ -239,7 +239,10 @@ fn the_last_of_duplicate_members_counts_and_is_noted() {
         "{\"eventName\":\"Scan\",\"eventSource\":\"ec2.amazonaws.com\",\"x\":1,\"x\":2,",
         1,
     );
-    let case = Case::new().with("double.json.gz", &gzip(&wrapped(&[doubled.clone()])));
+    let case = Case::new().with(
+        "double.json.gz",
+        &gzip(&wrapped(std::slice::from_ref(&doubled))),
+    );
     let (_, summary, kept) = case.converted();
     assert_eq!(kept, ids(&["a"]));
     assert_eq!(summary["notes"]["duplicate_member"], 1);
