@@ -4,6 +4,7 @@
 //! any unit runs and a unit is done when its receipt exists, so a run that ends early is finished
 //! by the next one with the same units.
 
+pub mod ahead;
 pub mod keep;
 pub mod object;
 pub mod summary;
@@ -107,7 +108,8 @@ fn run_units(
     units: &[PlannedUnit],
     mut done: impl FnMut(&Receipt),
 ) -> Result<(), ConvertError> {
-    for unit in units {
+    for (index, unit) in units.iter().enumerate() {
+        workshop.ahead.announce(units.get(index + 1));
         if workshop.progress.interrupted.load(Ordering::Relaxed) {
             return Err(ConvertError::Interrupted);
         }

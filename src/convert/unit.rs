@@ -13,6 +13,7 @@ use futures::StreamExt;
 use tokio::runtime::Handle;
 
 use super::ConvertError;
+use super::ahead::Ahead;
 use super::object::{DecodedGroup, DecodedObject, Decoder, Rules, Source};
 use crate::archive::{Archive, FetchError, ObjectKey, ObjectKind};
 use crate::event::batch::Rows;
@@ -69,6 +70,7 @@ pub struct Workshop {
     pub rules: Arc<Rules>,
     pub runtime: Handle,
     pub progress: Arc<Progress>,
+    pub ahead: Arc<Ahead>,
 }
 
 impl Workshop {
@@ -241,6 +243,15 @@ impl<'u> Pipeline<'u> {
                 return Err(ConvertError::Interrupted);
             }
             self.ask_ahead();
+            if self.asked == self.groups.len() {
+                let Workshop {
+                    archive,
+                    runtime,
+                    ahead,
+                    ..
+                } = self.workshop;
+                ahead.begin(archive, runtime);
+            }
             self.begin_ahead();
             match self
                 .receiver
@@ -296,14 +307,12 @@ impl<'u> Pipeline<'u> {
     fn fetch(&self, group: usize) {
         let objects = self.objects[self.groups[group].clone()].to_vec();
         let archive = self.workshop.archive.clone();
+        let ahead = self.workshop.ahead.clone();
         let sender = self.sender.clone();
         self.workshop.runtime.spawn(async move {
             let fetches = objects.into_iter().map(|object| {
-                let archive = archive.clone();
-                async move {
-                    let etag = object.etag.as_deref();
-                    archive.fetch(&object.uri, object.size_bytes, etag).await
-                }
+                let (archive, ahead) = (archive.clone(), ahead.clone());
+                async move { ahead.fetch(&archive, &object).await }
             });
             let fetched = futures::stream::iter(fetches)
                 .buffered(FETCHES_OF_GROUP)
