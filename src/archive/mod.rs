@@ -20,7 +20,7 @@ pub use key::{Folder, ObjectKey, ObjectKind, is_account};
 pub use local::LocalPath;
 pub use s3::{S3Options, aws_config, bucket_region};
 pub use selection::{
-    DEFAULT_LATE_DAYS, InstantError, OutOfSelection, Selection, parse_since, parse_until,
+    DEFAULT_LATE_DAYS, InstantError, Kinds, OutOfSelection, Selection, parse_since, parse_until,
 };
 
 use s3::{Bucket, Wanted};

@@ -12,6 +12,15 @@ use super::key::{Folder, ObjectKey, ObjectKind};
 /// thirty days and stores the file under the date of its publication.
 pub const DEFAULT_LATE_DAYS: u32 = 2;
 
+/// The kinds of object that are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kinds {
+    /// What holds events: digests are never log input, Insights and aggregated events are counted.
+    LogInput,
+    /// Whatever is there, to be looked at.
+    Every,
+}
+
 /// The accounts, regions and times that are asked for; empty or None means all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
@@ -24,10 +33,11 @@ pub struct Selection {
     pub until: Option<Timestamp>,
     /// An object of date `d` can hold events of `d - late_days` to the end of `d`.
     pub late_days: u32,
+    pub kinds: Kinds,
 }
 
 impl Selection {
-    /// Selects all accounts, regions and times.
+    /// Selects all accounts, regions and times of log input.
     pub fn everything() -> Selection {
         Selection {
             accounts: Vec::new(),
@@ -35,6 +45,7 @@ impl Selection {
             since: None,
             until: None,
             late_days: DEFAULT_LATE_DAYS,
+            kinds: Kinds::LogInput,
         }
     }
 }
@@ -95,6 +106,9 @@ impl Selection {
     ///
     /// Objects without a date are admitted: the events decide.
     pub fn admits(&self, key: &ObjectKey<'_>) -> Result<(), OutOfSelection> {
+        if self.kinds == Kinds::Every {
+            return self.admits_place(key);
+        }
         match key.kind {
             ObjectKind::Digest => return Err(OutOfSelection::Digest),
             ObjectKind::OtherService => return Err(OutOfSelection::OtherService),

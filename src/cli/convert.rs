@@ -11,7 +11,7 @@ use super::aws::{S3Args, runtime};
 use super::progress::{Display, Expected};
 use super::terminal::tell;
 use super::{Manner, Outcome};
-use crate::archive::{Archive, Listing, Selection, Source, parse_since, parse_until};
+use crate::archive::{Archive, Kinds, Listing, Selection, Source, parse_since, parse_until};
 use crate::convert::keep::Keep;
 use crate::convert::object::Rules;
 use crate::convert::summary::Summary;
@@ -137,6 +137,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
         since: since.context("--since")?,
         until: until.context("--until")?,
         late_days: args.late,
+        kinds: Kinds::LogInput,
     };
     if let (Some(since), Some(until)) = (selection.since, selection.until)
         && since >= until

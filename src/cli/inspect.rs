@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Outcome;
 use super::aws::{S3Args, runtime};
 use super::terminal::{printable, tell};
-use crate::archive::{Archive, ObjectKey, ObjectRef, Selection, Source};
+use crate::archive::{Archive, Kinds, ObjectKey, ObjectRef, Selection, Source};
 use crate::container::Encoding;
 use crate::convert::keep::Keep;
 use crate::convert::object::{Decoder, Rules, Source as DecodedSource};
@@ -86,7 +86,11 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let sources = args.paths.iter().map(|path| Source::parse(path));
     let sources = sources.collect::<Result<Vec<_>, _>>()?;
     let archive = Archive::open(sources, args.s3.options());
-    let listing = runtime.block_on(archive.list(&Selection::everything(), &|_| ()));
+    let selection = Selection {
+        kinds: Kinds::Every,
+        ..Selection::everything()
+    };
+    let listing = runtime.block_on(archive.list(&selection, &|_| ()));
     let rules = Rules {
         keep: Keep::all(),
         filter: EventFilter::default(),

@@ -46,7 +46,8 @@ impl TextColumn {
             (Some(values), value) => values.append_option(value),
             (None, None) => {}
             (None, Some(value)) => {
-                let mut values = StringBuilder::with_capacity(self.usual.0, self.usual.1);
+                let (rows, bytes) = self.usual;
+                let mut values = StringBuilder::with_capacity(rows, bytes);
                 values.append_nulls(self.rows);
                 values.append_value(value);
                 self.values = Some(values);
@@ -59,7 +60,10 @@ impl TextColumn {
         let rows = std::mem::take(&mut self.rows);
         match self.values.take() {
             Some(mut values) => {
-                self.usual = (rows, values.values_slice().len());
+                // Objects are of about one size: a little more room than the last one took saves
+                // doubling, which would copy the texts and hold twice their memory.
+                let bytes = values.values_slice().len();
+                self.usual = (rows + rows / 8, bytes + bytes / 8);
                 Arc::new(values.finish())
             }
             None => new_null_array(&DataType::Utf8, rows),

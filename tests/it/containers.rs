@@ -269,3 +269,29 @@ fn other_kinds_are_counted_and_kept_out() {
         inspected.stdout
     );
 }
+
+/// Inspect reads what convert leaves out by its name, too: it says what such a file is.
+#[test]
+fn inspect_tells_the_files_that_are_no_log_input() {
+    let archive = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/sample-data/archive/AWSLogs/111122223333"
+    );
+    for (folder, told) in [
+        ("CloudTrail-Insight", "2  insight"),
+        ("CloudTrail-Aggregated", "2  aggregated"),
+        (
+            "CloudTrail-Digest",
+            "an integrity digest, which is never log input",
+        ),
+        ("CloudTrail-NetworkActivity", "dynamodb:PutItem"),
+    ] {
+        let inspected = run(&["inspect", &format!("{archive}/{folder}")]);
+        assert_eq!(inspected.code, 0, "{}", inspected.stderr);
+        assert!(
+            inspected.stdout.contains(told),
+            "{told} in {}",
+            inspected.stdout
+        );
+    }
+}
