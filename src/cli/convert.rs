@@ -17,6 +17,7 @@ use crate::convert::object::Rules;
 use crate::convert::summary::Summary;
 use crate::convert::unit::error_chain;
 use crate::convert::{self, ConvertError, Progress, Workshop};
+use crate::lake::LakeState;
 use crate::lake::receipt::{EventFilter, EventWindow};
 use crate::select::Selectors;
 
@@ -120,30 +121,7 @@ fn days(text: &str) -> Result<u32, String> {
 }
 
 pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
-    let now = Timestamp::now();
-    let since = args
-        .since
-        .as_deref()
-        .map(|text| parse_since(text, now))
-        .transpose();
-    let until = args
-        .until
-        .as_deref()
-        .map(|text| parse_until(text, now))
-        .transpose();
-    let selection = Selection {
-        accounts: args.account.clone(),
-        regions: args.region.clone(),
-        since: since.context("--since")?,
-        until: until.context("--until")?,
-        late_days: args.late,
-        kinds: Kinds::LogInput,
-    };
-    if let (Some(since), Some(until)) = (selection.since, selection.until)
-        && since >= until
-    {
-        bail!("--since {since} is not before --until {until}: no event can be selected");
-    }
+    let selection = selection(&args)?;
     let filter = EventFilter {
         window: EventWindow {
             since_ms: selection.since.map(Timestamp::as_millisecond),
@@ -164,6 +142,8 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
     let progress = Arc::new(Progress::default());
     let signal = watch_signals(runtime.handle(), progress.clone());
     let store = args.s3.open_store(&args.lake, runtime.handle())?;
+    // Listing a large archive takes long: what is wrong with the lake is told before.
+    LakeState::check(&store, &keep.describe())?;
     let sources = args.sources.iter().map(|text| Source::parse(text));
     let sources = sources.collect::<Result<Vec<_>, _>>()?;
     let archive = Archive::open(sources, args.s3.options());
@@ -190,6 +170,26 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
         ended => ended?,
     };
     report(&summary, &args, manner)
+}
+
+fn selection(args: &Args) -> anyhow::Result<Selection> {
+    let now = Timestamp::now();
+    let since = args.since.as_deref().map(|text| parse_since(text, now));
+    let until = args.until.as_deref().map(|text| parse_until(text, now));
+    let selection = Selection {
+        accounts: args.account.clone(),
+        regions: args.region.clone(),
+        since: since.transpose().context("--since")?,
+        until: until.transpose().context("--until")?,
+        late_days: args.late,
+        kinds: Kinds::LogInput,
+    };
+    if let (Some(since), Some(until)) = (selection.since, selection.until)
+        && since >= until
+    {
+        bail!("--since {since} is not before --until {until}: no event can be selected");
+    }
+    Ok(selection)
 }
 
 fn keep(args: &Args) -> anyhow::Result<Keep> {

@@ -28,6 +28,9 @@ const DICTIONARY_BYTES: usize = 4 << 20;
 /// Data pages, in bytes: Security Lake asks for at most 1 MB, readers skip by page.
 const DATA_PAGE_BYTES: usize = 512 << 10;
 
+/// Values handed to an encoder at once; the page size is kept within by bytes.
+const WRITE_BATCH_ROWS: usize = 8192;
+
 /// Share of look-ups that a bloom filter lets pass in vain.
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 
@@ -54,6 +57,7 @@ impl PartFormat {
             ))
             .set_statistics_enabled(EnabledStatistics::Page)
             .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+            .set_write_batch_size(WRITE_BATCH_ROWS)
             .set_data_page_size_limit(DATA_PAGE_BYTES);
         for column in T::COLUMNS {
             let path = ColumnPath::from(column.name);

@@ -24,6 +24,28 @@ pub struct LakeDescription {
     pub selection: String,
 }
 
+impl LakeDescription {
+    /// The description of a lake, if there is one; an error if this program does not know it.
+    fn read(store: &Store) -> Result<Option<Self>, LakeError> {
+        match read_json::<Self>(store, DESCRIPTION)? {
+            Some(Self { format, .. }) if format > FORMAT => {
+                Err(LakeError::NewerFormat { found: format })
+            }
+            description => Ok(description),
+        }
+    }
+
+    fn admits(&self, selection: &str) -> Result<(), LakeError> {
+        if self.selection == selection {
+            return Ok(());
+        }
+        Err(LakeError::OtherSelection {
+            lake: self.selection.clone(),
+            asked: selection.to_owned(),
+        })
+    }
+}
+
 /// A plan that an earlier run did not finish.
 pub struct Unfinished {
     pub path: String,
@@ -47,14 +69,9 @@ pub struct LakeState {
 impl LakeState {
     /// Reads the state of an existing lake.
     pub fn load(store: &Store) -> Result<Self, LakeError> {
-        let Some(description) = read_json::<LakeDescription>(store, DESCRIPTION)? else {
+        let Some(description) = LakeDescription::read(store)? else {
             return Err(LakeError::NotALake(store.place()));
         };
-        if description.format > FORMAT {
-            return Err(LakeError::NewerFormat {
-                found: description.format,
-            });
-        }
         let mut state = Self {
             description,
             unfinished: Vec::new(),
@@ -84,14 +101,18 @@ impl LakeState {
         Ok(state)
     }
 
+    /// Whether there is a lake that events of this selection may go to, or none yet.
+    pub fn check(store: &Store, selection: &str) -> Result<(), LakeError> {
+        match LakeDescription::read(store)? {
+            Some(description) => description.admits(selection),
+            None => Ok(()),
+        }
+    }
+
     /// Opens a lake for writing events of this selection; makes it where there is none.
     pub fn open_or_create(store: &Store, selection: &str) -> Result<Self, LakeError> {
         match Self::load(store) {
-            Ok(state) if state.description.selection == selection => Ok(state),
-            Ok(state) => Err(LakeError::OtherSelection {
-                lake: state.description.selection,
-                asked: selection.to_owned(),
-            }),
+            Ok(state) => state.description.admits(selection).map(|()| state),
             Err(LakeError::NotALake(_)) => {
                 if !store.list("")?.is_empty() {
                     return Err(LakeError::NotEmpty(store.place()));
