@@ -19,3 +19,4 @@ mod select;
 mod selectors_cli;
 mod slow;
 mod store_s3;
+mod truth;
