@@ -278,7 +278,7 @@ impl GroupDecoder<'_> {
 
     fn shaped(&mut self, place: &mut Place<'_>, value: Json<'_>) -> Next {
         match envelope::shape(value) {
-            Shape::Record(kind) => match self.record(place, value, kind) {
+            Shape::Record { kind, source } => match self.record(place, value, (kind, source)) {
                 Ok(()) => Next::Done,
                 Err(reason) => Next::Quarantine(reason),
             },
@@ -301,7 +301,7 @@ impl GroupDecoder<'_> {
         &mut self,
         place: &mut Place<'_>,
         record: Json<'_>,
-        kind: RecordKind,
+        (kind, source): (RecordKind, Option<&str>),
     ) -> Result<(), String> {
         if kind != RecordKind::Api {
             *self.kinds.entry(kind.as_str()).or_default() += 1;
@@ -310,7 +310,6 @@ impl GroupDecoder<'_> {
             self.not_selected(place, kind.as_str());
             return Ok(());
         }
-        let source = record.get("eventSource").and_then(Json::as_str);
         if !self.rules.keep.may_keep_source(source) {
             self.not_selected(place, "event_source");
             return Ok(());

@@ -10,7 +10,11 @@ pub const MAX_ENVELOPES: usize = 6;
 /// What a JSON value is to us.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Shape<'d> {
-    Record(RecordKind),
+    Record {
+        kind: RecordKind,
+        /// The eventSource, where it is a string.
+        source: Option<&'d str>,
+    },
     /// The texts of the values inside, with the kind of envelope; none for a control message.
     Envelope(EnvelopeKind, Vec<Cow<'d, str>>),
     /// An integrity digest, which is never log input.
@@ -68,27 +72,66 @@ impl EnvelopeKind {
     }
 }
 
-/// The members that only a CloudTrail record has at its top.
-const RECORD_MEMBERS: [&str; 6] = [
-    "eventVersion",
-    "eventName",
-    "eventSource",
-    "eventID",
-    "eventCategory",
-    "userIdentity",
-];
+/// What one pass over a value's members tells: most values are records, and must cost no more.
+#[derive(Default)]
+struct Glance<'d> {
+    /// Whether it has a member that only a CloudTrail record has at its top.
+    is_record: bool,
+    queued: Option<&'d str>,
+    source: Option<&'d str>,
+    category: Option<&'d str>,
+    event_type: Option<&'d str>,
+}
+
+impl<'d> Glance<'d> {
+    fn at(value: Json<'d>) -> Self {
+        let mut glance = Self::default();
+        for (name, member) in value.members() {
+            match name {
+                "eventVersion" | "eventName" | "eventID" | "userIdentity" => {
+                    glance.is_record = true;
+                }
+                "eventSource" => {
+                    glance.is_record = true;
+                    glance.source = member.as_str();
+                }
+                "eventCategory" => {
+                    glance.is_record = true;
+                    glance.category = member.as_str();
+                }
+                "eventType" => glance.event_type = member.as_str(),
+                "body" | "Body" => glance.queued = member.as_str(),
+                _ => {}
+            }
+        }
+        glance
+    }
+
+    /// The kind of a record. The documentation writes `AwsVpceEvents`, its examples
+    /// `AwsVpceEvent`.
+    fn kind(&self) -> RecordKind {
+        match (self.category, self.event_type) {
+            (Some("Insight"), _) | (_, Some("AwsCloudTrailInsight")) => RecordKind::Insight,
+            (Some("Aggregated"), _) | (_, Some("AwsAggregatedEvent")) => RecordKind::Aggregated,
+            (Some("NetworkActivity"), _) | (_, Some("AwsVpceEvent" | "AwsVpceEvents")) => {
+                RecordKind::NetworkActivity
+            }
+            _ => RecordKind::Api,
+        }
+    }
+}
 
 /// Tells what a value is by its members; looks at no more than one level.
 pub fn shape(value: Json<'_>) -> Shape<'_> {
-    let queued = string_member(value, &["body", "Body"]);
-    if let Some(body) = queued.filter(|body| holds_json(body)) {
+    let glance = Glance::at(value);
+    if let Some(body) = glance.queued.filter(|body| holds_json(body)) {
         return Shape::Envelope(EnvelopeKind::Queue, vec![Cow::Borrowed(body)]);
     }
-    if RECORD_MEMBERS
-        .iter()
-        .any(|member| value.get(member).is_some())
-    {
-        return Shape::Record(record_kind(value));
+    if glance.is_record {
+        return Shape::Record {
+            kind: glance.kind(),
+            source: glance.source,
+        };
     }
     if value.get("digestStartTime").is_some() && value.get("logFiles").is_some() {
         return Shape::Digest;
@@ -161,17 +204,4 @@ fn string_member<'d>(value: Json<'d>, names: &[&str]) -> Option<&'d str> {
 
 fn holds_json(text: &str) -> bool {
     text.trim_start().starts_with(['{', '['])
-}
-
-/// The kind of a record. The documentation writes `AwsVpceEvents`, its examples `AwsVpceEvent`.
-fn record_kind(record: Json<'_>) -> RecordKind {
-    let text = |name| record.get(name).and_then(Json::as_str);
-    match (text("eventCategory"), text("eventType")) {
-        (Some("Insight"), _) | (_, Some("AwsCloudTrailInsight")) => RecordKind::Insight,
-        (Some("Aggregated"), _) | (_, Some("AwsAggregatedEvent")) => RecordKind::Aggregated,
-        (Some("NetworkActivity"), _) | (_, Some("AwsVpceEvent" | "AwsVpceEvents")) => {
-            RecordKind::NetworkActivity
-        }
-        _ => RecordKind::Api,
-    }
 }
