@@ -46,7 +46,8 @@ pub struct Args {
     #[arg(long, value_name = "ID", value_parser = account_id, help_heading = "Selection")]
     account: Vec<String>,
 
-    /// Only this region's events; may be repeated.
+    /// Only this region's events; may be repeated. The region to sign for is found by itself, or
+    /// given by --aws-region.
     #[arg(long, value_name = "REGION", help_heading = "Selection")]
     region: Vec<String>,
 
