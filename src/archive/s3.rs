@@ -5,10 +5,15 @@ use std::error::Error;
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::HttpClient;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_s3::config::{Config, Region};
@@ -66,11 +71,13 @@ pub async fn aws_config(options: &S3Options) -> SdkConfig {
         .read_timeout(READ_TIMEOUT)
         .build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client)
+        .http_client(http_client.clone())
         .retry_config(retry)
         .timeout_config(timeout);
     if let Some(profile) = &options.profile {
-        loader = loader.profile_name(profile);
+        loader = loader
+            .profile_name(profile)
+            .credentials_provider(profile_credentials(profile, http_client).await);
     }
     if let Some(region) = &options.region {
         loader = loader.region(Region::new(region.clone()));
@@ -119,6 +126,29 @@ pub(super) struct Wanted<'a> {
     pub(super) key: &'a str,
     pub(super) size: u64,
     pub(super) etag: Option<&'a str>,
+}
+
+/// The credentials of a profile that is asked for by name, and of no other place.
+///
+/// The SDK's own chain would let keys in the environment go before it, and where there is no such
+/// profile go on to the machine's role. The aws CLI does neither.
+async fn profile_credentials(
+    profile: &str,
+    http_client: impl HttpClient + 'static,
+) -> ProfileFileCredentialsProvider {
+    // The region of the STS that a profile with a role asks.
+    let of_profile = ProfileFileRegionProvider::builder()
+        .profile_name(profile)
+        .build();
+    let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+        .or_else(of_profile);
+    let config = ProviderConfig::without_region()
+        .with_region(region.region().await)
+        .with_http_client(http_client);
+    ProfileFileCredentialsProvider::builder()
+        .profile_name(profile)
+        .configure(&config)
+        .build()
 }
 
 /// One bucket with the client for its region.

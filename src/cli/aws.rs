@@ -44,6 +44,14 @@ impl S3Args {
         }
     }
 
+    /// Names the profile beside a failure: the SDK does not say which one it could not use.
+    pub fn name_profile<T>(&self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+        match &self.profile {
+            Some(profile) => outcome.with_context(|| format!("with profile {profile:?}")),
+            None => outcome,
+        }
+    }
+
     /// Opens a lake's place: a folder, or `s3://bucket/prefix`.
     pub fn open_store(&self, place: &str, runtime: &Handle) -> anyhow::Result<Store> {
         let Some(rest) = place.strip_prefix("s3://") else {

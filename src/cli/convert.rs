@@ -148,7 +148,8 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
     let sources = args.sources.iter().map(|text| Source::parse(text));
     let sources = sources.collect::<Result<Vec<_>, _>>()?;
     let archive = Archive::open(sources, args.s3.options());
-    let listing = list(&archive, &selection, &runtime, manner)?;
+    let listing = list(&archive, &selection, &runtime, manner);
+    let listing = args.s3.name_profile(listing)?;
     let expected = Expected {
         objects: listing.objects.len() as u64,
         compressed_bytes: listing.objects.iter().map(|object| object.size).sum(),

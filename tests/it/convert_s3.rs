@@ -458,3 +458,35 @@ fn an_unchanged_bucket_is_not_fetched_again() {
         assert_eq!(summary["written"]["parts"], 0);
     }
 }
+
+/// A profile that is asked for is the one that is used: it goes before keys in the environment,
+/// and where it does not exist nothing stands in for it.
+#[test]
+fn a_named_profile_is_used_and_no_other_credentials() {
+    let root = buckets();
+    let server = S3Server::start(root.path(), Faults::default());
+    let credentials = root.path().join("credentials");
+    let keys: std::collections::HashMap<_, _> = server.environment().into_iter().collect();
+    let (id, secret) = (&keys["AWS_ACCESS_KEY_ID"], &keys["AWS_SECRET_ACCESS_KEY"]);
+    let profile = format!("[auditor]\naws_access_key_id={id}\naws_secret_access_key={secret}\n");
+    fs::write(&credentials, profile).unwrap();
+    let lake = root.path().join("lakes/profile");
+    let source = "s3://trail-logs/AWSLogs/o-exampleorg1/444455556666";
+    let convert_as = |name: &str, key: &str| {
+        dynatrail()
+            .envs(server.environment())
+            .env("AWS_SHARED_CREDENTIALS_FILE", &credentials)
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_ACCESS_KEY_ID", key)
+            .args(["convert", source, "--lake", path(&lake), "--profile", name])
+            .output()
+            .expect("the binary runs")
+    };
+    let right = convert_as("auditor", "NOT-THE-KEY");
+    let stderr = String::from_utf8_lossy(&right.stderr);
+    assert_eq!(right.status.code(), Some(0), "{stderr}");
+    let missing = convert_as("nobody", id);
+    let stderr = String::from_utf8_lossy(&missing.stderr);
+    assert_eq!(missing.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("nobody"), "{stderr}");
+}
