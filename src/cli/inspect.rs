@@ -157,6 +157,11 @@ fn inspect(uri: &str, bytes: &[u8], rules: &Rules, decoder: &mut Decoder) -> Fin
         reason: entry.reason,
     });
     let kinds = decoded.kinds.into_iter();
+    let rows = &decoded.rows;
+    let names = (0..rows.keys.len()).map(|row| {
+        let text = |column| rows.event_text(column, row).unwrap_or("-");
+        (text("event_source"), text("event_name"))
+    });
     Findings {
         object: uri.to_owned(),
         size_bytes: bytes.len() as u64,
@@ -170,7 +175,7 @@ fn inspect(uri: &str, bytes: &[u8], rules: &Rules, decoder: &mut Decoder) -> Fin
         kinds: kinds
             .map(|(name, count)| (name.to_owned(), count))
             .collect(),
-        events: super::show::events_by_name(&decoded.rows.events),
+        events: super::show::by_name(names),
         skipped: skipped.collect(),
     }
 }

@@ -108,7 +108,13 @@ impl Contents {
     }
 
     fn count_events(&mut self, batch: &RecordBatch) {
-        for (name, count) in events_by_name(batch) {
+        let names = (0..batch.num_rows()).map(|row| {
+            (
+                text(batch, "event_source", row),
+                text(batch, "event_name", row),
+            )
+        });
+        for (name, count) in by_name(names) {
             *self.events_by_name.entry(name).or_default() += count;
         }
         for row in 0..batch.num_rows() {
@@ -187,30 +193,22 @@ impl Contents {
     }
 }
 
-/// Events of a batch by service and name: `dynamodb:PutItem`.
-pub fn events_by_name(batch: &RecordBatch) -> Tally {
+/// Events, of which sources and names are given, by service and name: `dynamodb:PutItem`.
+pub fn by_name<'e>(events: impl Iterator<Item = (&'e str, &'e str)>) -> Tally {
     let mut tally = Tally::new();
-    for row in 0..batch.num_rows() {
-        let source = text(batch, "event_source", row);
+    for (source, name) in events {
         let source = source.trim_end_matches(".amazonaws.com");
-        let name = text(batch, "event_name", row);
         *tally.entry(format!("{source}:{name}")).or_default() += 1;
     }
     tally
 }
 
 fn text<'b>(batch: &'b RecordBatch, column: &str, row: usize) -> &'b str {
-    let column = batch
+    batch
         .column_by_name(column)
-        .filter(|column| column.is_valid(row));
-    // Parts hold plain texts, batches fresh from decoding hold views.
-    let plain = column.and_then(|column| column.as_string_opt::<i32>());
-    let views = column.and_then(|column| column.as_string_view_opt());
-    match (plain, views) {
-        (Some(plain), _) => plain.value(row),
-        (_, Some(views)) => views.value(row),
-        (None, None) => "-",
-    }
+        .filter(|column| column.is_valid(row))
+        .and_then(|column| column.as_string_opt::<i32>())
+        .map_or("-", |column| column.value(row))
 }
 
 fn line(out: &mut String, text: String) {

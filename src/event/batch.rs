@@ -1,202 +1,166 @@
-//! Turns events into Arrow batches, column by column as the schema says.
+//! Collects decoded events into [`Rows`]: columns in memory, until their part is written.
+//!
+//! What follows from an event's `userIdentity` is stored once for each identity, and what an
+//! operation repeats of its event is not stored again: both are joined when rows are written.
 
-use std::sync::Arc;
+use super::column::{Column, ColumnBuilder, Interner, Texts, Value};
+use super::schema::{Cell, EventRow, Events, Of, OperationRow, Operations, Storage, Table};
 
-use arrow::array::{
-    ArrayRef, BooleanBuilder, Int32Builder, Int64Builder, StringBuilder,
-    TimestampMillisecondBuilder, new_null_array,
-};
-use arrow::datatypes::{DataType, SchemaRef};
-use arrow::record_batch::RecordBatch;
+/// Columns of one table, in its order; those that follow from something else are empty.
+#[derive(Debug, Clone)]
+pub struct Columns(pub Vec<Column>);
 
-use super::schema::{Cell, EventRow, Events, OperationRow, Operations, Table};
+impl Columns {
+    fn size_bytes(&self) -> usize {
+        self.0.iter().map(Column::size_bytes).sum()
+    }
+}
 
-/// Builds batches of one table.
-///
-/// Builders begin with the room that the batch before them took, so that filling them does not
-/// copy texts again and again.
-pub struct BatchBuilder<T: Table> {
-    schema: SchemaRef,
+/// Builds the columns of a table that are of one kind.
+struct ColumnsBuilder<T: Table> {
+    of: Of,
     columns: Vec<ColumnBuilder>,
     rows: usize,
     table: std::marker::PhantomData<T>,
 }
 
-enum ColumnBuilder {
-    Text(TextColumn),
-    Bool(BooleanBuilder),
-    Int(Int32Builder),
-    Long(Int64Builder),
-    Timestamp(TimestampMillisecondBuilder),
-}
-
-/// A column of texts. Many columns have no value in a whole batch: those cost next to nothing.
-#[derive(Default)]
-struct TextColumn {
-    /// Made when the first value comes.
-    values: Option<StringBuilder>,
-    rows: usize,
-    /// Rows and bytes of the batch before.
-    usual: (usize, usize),
-}
-
-impl TextColumn {
-    fn push(&mut self, value: Option<&str>) {
-        match (&mut self.values, value) {
-            (Some(values), value) => values.append_option(value),
-            (None, None) => {}
-            (None, Some(value)) => {
-                let (rows, bytes) = self.usual;
-                let mut values = StringBuilder::with_capacity(rows, bytes);
-                values.append_nulls(self.rows);
-                values.append_value(value);
-                self.values = Some(values);
-            }
-        }
-        self.rows += 1;
-    }
-
-    fn finish(&mut self) -> ArrayRef {
-        let rows = std::mem::take(&mut self.rows);
-        match self.values.take() {
-            Some(mut values) => {
-                // Objects are of about one size: a little more room than the last one took saves
-                // doubling, which would copy the texts and hold twice their memory.
-                let bytes = values.values_slice().len();
-                self.usual = (rows + rows / 8, bytes + bytes / 8);
-                Arc::new(values.finish())
-            }
-            None => new_null_array(&DataType::Utf8, rows),
-        }
-    }
-}
-
-impl<T: Table> Default for BatchBuilder<T> {
-    fn default() -> Self {
-        let columns = T::COLUMNS.iter().map(|column| match column.cell {
-            Cell::Text(_) | Cell::Json(_) => ColumnBuilder::Text(TextColumn::default()),
-            Cell::Bool(_) => ColumnBuilder::Bool(BooleanBuilder::new()),
-            Cell::Int(_) => ColumnBuilder::Int(Int32Builder::new()),
-            Cell::Long(_) => ColumnBuilder::Long(Int64Builder::new()),
-            Cell::Timestamp(_) => ColumnBuilder::Timestamp(TimestampMillisecondBuilder::new()),
+impl<T: Table> ColumnsBuilder<T> {
+    fn new(of: Of) -> Self {
+        let columns = T::COLUMNS.iter().map(|column| {
+            ColumnBuilder::new(match (&column.cell, column.storage) {
+                (Cell::Bool(_), _) => Column::Flags(Vec::new()),
+                (Cell::Int(_) | Cell::Long(_) | Cell::Timestamp(_), _) => {
+                    Column::Numbers(Vec::new())
+                }
+                (_, Storage::Repeating | Storage::RepeatingLookup) => Column::Repeating {
+                    codes: Vec::new(),
+                    texts: Texts::default(),
+                },
+                (_, Storage::Unique | Storage::UniqueLookup) => Column::Unique {
+                    spans: Vec::new(),
+                    bytes: String::new(),
+                },
+            })
         });
         Self {
-            schema: Arc::new(T::schema()),
+            of,
             columns: columns.collect(),
             rows: 0,
             table: std::marker::PhantomData,
         }
     }
-}
 
-impl<T: Table> BatchBuilder<T> {
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
-    pub fn push(&mut self, row: &T::Row<'_>) {
+    fn push(&mut self, row: &T::Row<'_>) {
         for (column, builder) in T::COLUMNS.iter().zip(&mut self.columns) {
-            if column.is_of_event {
+            if column.of != self.of {
                 continue;
             }
-            match (&column.cell, builder) {
-                (Cell::Text(read) | Cell::Json(read), ColumnBuilder::Text(builder)) => {
-                    builder.push(read(row));
-                }
-                (Cell::Bool(read), ColumnBuilder::Bool(builder)) => {
-                    builder.append_option(read(row));
-                }
-                (Cell::Int(read), ColumnBuilder::Int(builder)) => builder.append_option(read(row)),
-                (Cell::Long(read), ColumnBuilder::Long(builder)) => {
-                    builder.append_option(read(row));
-                }
-                (Cell::Timestamp(read), ColumnBuilder::Timestamp(builder)) => {
-                    builder.append_option(read(row));
-                }
-                _ => unreachable!("a builder is made for its column's cell"),
+            let value = match column.cell {
+                Cell::Text(read) | Cell::Json(read) => read(row).map(Value::Text),
+                Cell::Bool(read) => read(row).map(Value::Flag),
+                Cell::Int(read) => read(row).map(|number| Value::Number(number.into())),
+                Cell::Long(read) | Cell::Timestamp(read) => read(row).map(Value::Number),
+            };
+            if let Some(value) = value {
+                builder.push(self.rows, value);
             }
         }
         self.rows += 1;
     }
 
-    /// The rows so far as a batch; the builder is empty afterwards.
-    pub fn finish(&mut self) -> RecordBatch {
-        let rows = std::mem::take(&mut self.rows);
-        let columns =
-            self.columns
-                .iter_mut()
-                .zip(T::COLUMNS)
-                .map(|(builder, column)| -> ArrayRef {
-                    if column.is_of_event {
-                        return new_null_array(&column.cell.data_type(), rows);
-                    }
-                    match builder {
-                        ColumnBuilder::Text(column) => column.finish(),
-                        ColumnBuilder::Bool(builder) => {
-                            let next = BooleanBuilder::with_capacity(rows);
-                            Arc::new(std::mem::replace(builder, next).finish())
-                        }
-                        ColumnBuilder::Int(builder) => {
-                            let next = Int32Builder::with_capacity(rows);
-                            Arc::new(std::mem::replace(builder, next).finish())
-                        }
-                        ColumnBuilder::Long(builder) => {
-                            let next = Int64Builder::with_capacity(rows);
-                            Arc::new(std::mem::replace(builder, next).finish())
-                        }
-                        ColumnBuilder::Timestamp(builder) => {
-                            let next = TimestampMillisecondBuilder::with_capacity(rows);
-                            Arc::new(std::mem::replace(builder, next).finish())
-                        }
-                    }
-                });
-        RecordBatch::try_new(self.schema.clone(), columns.collect())
-            .expect("the builders are made from the schema")
+    fn copy(&mut self, from: &Columns, row: usize) {
+        for (builder, column) in self.columns.iter_mut().zip(&from.0) {
+            if let Some(value) = column.get(row) {
+                builder.push(self.rows, value);
+            }
+        }
+        self.rows += 1;
+    }
+
+    fn finish(&mut self) -> Columns {
+        self.rows = 0;
+        Columns(self.columns.iter_mut().map(ColumnBuilder::finish).collect())
     }
 }
 
-/// Where an event stands in its [`Rows`], and what identifies it.
+/// Where what belongs to an event stands in its [`Rows`], and what identifies it.
 #[derive(Debug, Clone, Copy)]
 pub struct RowKey {
     /// Identity of the event for de-duplication; events without an eventID have none.
     pub identity: Option<u128>,
     pub event_time_ms: Option<i64>,
-    /// The event's rows in the batch of operations: first and count.
+    /// The event's row among the principals.
+    pub principal: u32,
+    /// The event's rows among the operations: first and count.
     pub first_operation: u32,
     pub operations: u32,
 }
 
 /// Decoded events of consecutive records, in their order.
 pub struct Rows {
-    pub events: RecordBatch,
-    /// Columns that repeat the event's are empty here.
-    pub operations: RecordBatch,
+    /// The columns of `events` that are [`Of::Row`].
+    pub events: Columns,
+    /// The columns of `events` that are [`Of::Principal`], a row for each `userIdentity`.
+    pub principals: Columns,
+    /// The columns of `operations` that are [`Of::Row`].
+    pub operations: Columns,
     /// One an event.
     pub keys: Vec<RowKey>,
 }
 
 impl Rows {
+    /// The text that an event has in the column of this name; nothing for other columns.
+    pub fn event_text(&self, name: &str, row: usize) -> Option<&str> {
+        let column = Events::COLUMNS.iter().position(|c| c.name == name)?;
+        let value = match Events::COLUMNS[column].of {
+            Of::Principal => self.principals.0[column].get(self.keys[row].principal as usize),
+            Of::Row | Of::Event => self.events.0[column].get(row),
+        };
+        match value? {
+            Value::Text(text) => Some(text),
+            Value::Number(_) | Value::Flag(_) => None,
+        }
+    }
+
     /// Memory held, in bytes.
     pub fn size_bytes(&self) -> usize {
-        self.events.get_array_memory_size()
-            + self.operations.get_array_memory_size()
-            + self.keys.len() * size_of::<RowKey>()
+        [&self.events, &self.principals, &self.operations]
+            .map(Columns::size_bytes)
+            .iter()
+            .sum::<usize>()
+            + self.keys.capacity() * size_of::<RowKey>()
     }
 }
 
 /// Builds [`Rows`].
-#[derive(Default)]
 pub struct RowsBuilder {
-    events: BatchBuilder<Events>,
-    operations: BatchBuilder<Operations>,
+    events: ColumnsBuilder<Events>,
+    principals: ColumnsBuilder<Events>,
+    operations: ColumnsBuilder<Operations>,
     keys: Vec<RowKey>,
+    /// The `userIdentity` of each principal.
+    identities: Texts,
+    identity_codes: Interner,
+}
+
+impl Default for RowsBuilder {
+    fn default() -> Self {
+        Self {
+            events: ColumnsBuilder::new(Of::Row),
+            principals: ColumnsBuilder::new(Of::Principal),
+            operations: ColumnsBuilder::new(Of::Row),
+            keys: Vec::new(),
+            identities: Texts::default(),
+            identity_codes: Interner::default(),
+        }
+    }
 }
 
 impl RowsBuilder {
     /// Appends an event and its operations.
     pub fn push(&mut self, row: &EventRow<'_>) {
         let event = row.event;
-        let first_operation = self.operations.rows() as u32;
+        let first_operation = self.operations.rows as u32;
         if let Some(dynamodb) = &event.dynamodb {
             for (position, operation) in dynamodb.operations.iter().enumerate() {
                 self.operations.push(&OperationRow {
@@ -208,6 +172,8 @@ impl RowsBuilder {
             }
         }
         self.events.push(row);
+        let identity_text = event.user_identity.map_or("", |identity| identity.raw());
+        let principal = self.principal(identity_text, |principals| principals.push(row));
         self.keys.push(RowKey {
             identity: identity(
                 [
@@ -219,18 +185,71 @@ impl RowsBuilder {
                 event.event_time_ms,
             ),
             event_time_ms: event.event_time_ms,
+            principal,
             first_operation,
-            operations: self.operations.rows() as u32 - first_operation,
+            operations: self.operations.rows as u32 - first_operation,
         });
     }
 
+    /// Appends a copy of an event of other rows, with its operations.
+    pub fn copy(&mut self, from: &Rows, row: usize) {
+        let key = from.keys[row];
+        let first_operation = self.operations.rows as u32;
+        for operation in key.first_operation..key.first_operation + key.operations {
+            self.operations.copy(&from.operations, operation as usize);
+        }
+        self.events.copy(&from.events, row);
+        let principal = key.principal as usize;
+        let identity_text = match from.principals.0[user_identity_column()].get(principal) {
+            Some(Value::Text(text)) => text,
+            _ => "",
+        };
+        let principal = self.principal(identity_text, |principals| {
+            principals.copy(&from.principals, principal);
+        });
+        self.keys.push(RowKey {
+            principal,
+            first_operation,
+            ..key
+        });
+    }
+
+    /// The row of the principal of this `userIdentity`, which `push` adds if it is new.
+    fn principal(
+        &mut self,
+        identity_text: &str,
+        push: impl FnOnce(&mut ColumnsBuilder<Events>),
+    ) -> u32 {
+        let last = self.keys.last().map(|key| key.principal);
+        let principal = match last {
+            Some(last) if self.identities.get(last as usize) == identity_text => last,
+            _ => self
+                .identity_codes
+                .code(&mut self.identities, identity_text),
+        };
+        if principal as usize == self.principals.rows {
+            push(&mut self.principals);
+        }
+        principal
+    }
+
     pub fn finish(&mut self) -> Rows {
+        self.identities = Texts::default();
+        self.identity_codes = Interner::default();
         Rows {
             events: self.events.finish(),
+            principals: self.principals.finish(),
             operations: self.operations.finish(),
             keys: std::mem::take(&mut self.keys),
         }
     }
+}
+
+fn user_identity_column() -> usize {
+    Events::COLUMNS
+        .iter()
+        .position(|column| column.name == "user_identity")
+        .expect("the column table has the userIdentity")
 }
 
 /// The identity under which an event is kept once: recipient account, event ID, source, name and

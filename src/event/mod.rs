@@ -1,4 +1,4 @@
-//! Decodes records into events and operations, and events into Arrow batches.
+//! Decodes records into events and operations, and events into columns.
 //!
 //! ```text
 //! parse      text ─► JSON values (the only place that names the JSON crate)
@@ -7,10 +7,12 @@
 //! principal  userIdentity ─► who acted
 //! dynamodb   event ─► its operations on tables
 //! schema     THE column table
-//! batch      events ─► Arrow batches
+//! column     a column in memory
+//! batch      events ─► columns of rows
 //! ```
 
 pub mod batch;
+pub mod column;
 pub mod decode;
 pub mod dynamodb;
 pub mod envelope;

@@ -1,6 +1,6 @@
 //! THE column table: what the columns of the lake are, where each comes from and what it means.
 //!
-//! The Arrow schema, the batches, the export back to JSON, the DDL and the documentation page
+//! The Arrow schema, the columns in memory, the export back to JSON, the DDL and the documentation page
 //! all come from here. To add a column, add a line.
 
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
@@ -37,10 +37,19 @@ pub struct Column<T: Table> {
     pub storage: Storage,
     /// Whether every row has a value.
     pub is_required: bool,
-    /// Whether the value is that of the column of this name in the event's row of `events`: such
-    /// columns are not built row by row, but copied when rows are written.
-    pub is_of_event: bool,
+    pub of: Of,
     pub about: &'static str,
+}
+
+/// What a column's value follows from: what many rows share is stored once until it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// The row itself.
+    Row,
+    /// The event's `userIdentity`.
+    Principal,
+    /// The event: the value of the column of this name in its row of `events`.
+    Event,
 }
 
 /// A column's type, and how its value is read from a row.
@@ -128,7 +137,7 @@ const fn column<T: Table>(
         member: None,
         storage,
         is_required: false,
-        is_of_event: false,
+        of: Of::Row,
         about,
     }
 }
@@ -140,8 +149,16 @@ const fn of_event(
     storage: Storage,
 ) -> Column<Operations> {
     Column {
-        is_of_event: true,
+        of: Of::Event,
         ..column(name, cell, storage, "As in events")
+    }
+}
+
+/// A column of `events` that follows from the `userIdentity`.
+const fn of_principal(column: Column<Events>) -> Column<Events> {
+    Column {
+        of: Of::Principal,
+        ..column
     }
 }
 
@@ -211,19 +228,19 @@ impl Table for Events {
         of_member("vpcEndpointId", text("vpc_endpoint_id", |r| r.event.vpc_endpoint_id, Repeating, "The VPC endpoint passed")),
         of_member("vpcEndpointAccountId", text("vpc_endpoint_account_id", |r| r.event.vpc_endpoint_account_id, Repeating, "The VPC endpoint's owner")),
         of_member("sessionCredentialFromConsole", text("session_credential_from_console", |r| r.event.session_credential_from_console, Repeating, "true where the session came from the console")),
-        text("user_type", |r| r.event.principal.user_type, Repeating, "userIdentity.type"),
-        text("principal", |r| cow(&r.event.principal.principal), Repeating, "The stable actor: the role's ARN for sessions, the user's ARN, …:root, a service's name"),
-        text("principal_arn", |r| r.event.principal.arn, RepeatingLookup, "userIdentity.arn, with the session's name for roles"),
-        text("principal_id", |r| r.event.principal.principal_id, Repeating, "userIdentity.principalId"),
-        text("user_account_id", |r| r.event.principal.account_id, Repeating, "userIdentity.accountId: the caller's account"),
-        text("access_key_id", |r| r.event.principal.access_key_id, RepeatingLookup, "userIdentity.accessKeyId"),
-        text("user_name", |r| r.event.principal.user_name, Repeating, "userIdentity.userName"),
-        text("session_name", |r| r.event.principal.session_name, Repeating, "The role session's name"),
-        text("session_issuer_arn", |r| r.event.principal.session_issuer_arn, Repeating, "userIdentity.sessionContext.sessionIssuer.arn"),
-        text("invoked_by", |r| r.event.principal.invoked_by, Repeating, "The service that called on the principal's behalf"),
-        column("is_service_made", Cell::Bool(|r| Some(r.event.principal.is_service_made)), Repeating, "Whether an AWS service made the call"),
-        column("mfa_authenticated", Cell::Bool(|r| r.event.principal.mfa_authenticated), Repeating, "Whether the session used multi-factor authentication"),
-        text("source_identity", |r| r.event.principal.source_identity, Repeating, "userIdentity.sessionContext.sourceIdentity"),
+        of_principal(text("user_type", |r| r.event.principal.user_type, Repeating, "userIdentity.type")),
+        of_principal(text("principal", |r| cow(&r.event.principal.principal), Repeating, "The stable actor: the role's ARN for sessions, the user's ARN, …:root, a service's name")),
+        of_principal(text("principal_arn", |r| r.event.principal.arn, RepeatingLookup, "userIdentity.arn, with the session's name for roles")),
+        of_principal(text("principal_id", |r| r.event.principal.principal_id, Repeating, "userIdentity.principalId")),
+        of_principal(text("user_account_id", |r| r.event.principal.account_id, Repeating, "userIdentity.accountId: the caller's account")),
+        of_principal(text("access_key_id", |r| r.event.principal.access_key_id, RepeatingLookup, "userIdentity.accessKeyId")),
+        of_principal(text("user_name", |r| r.event.principal.user_name, Repeating, "userIdentity.userName")),
+        of_principal(text("session_name", |r| r.event.principal.session_name, Repeating, "The role session's name")),
+        of_principal(text("session_issuer_arn", |r| r.event.principal.session_issuer_arn, Repeating, "userIdentity.sessionContext.sessionIssuer.arn")),
+        of_principal(text("invoked_by", |r| r.event.principal.invoked_by, Repeating, "The service that called on the principal's behalf")),
+        of_principal(column("is_service_made", Cell::Bool(|r| Some(r.event.principal.is_service_made)), Repeating, "Whether an AWS service made the call")),
+        of_principal(column("mfa_authenticated", Cell::Bool(|r| r.event.principal.mfa_authenticated), Repeating, "Whether the session used multi-factor authentication")),
+        of_principal(text("source_identity", |r| r.event.principal.source_identity, Repeating, "userIdentity.sessionContext.sourceIdentity")),
         text("plane", |r| dynamodb(r).map(|d| d.plane.as_str()), Repeating, "data, control, streams or dax"),
         text("outcome", |r| dynamodb(r).map(|d| d.outcome.as_str()), Repeating, "ok, denied, throttled, condition_failed, conflict, not_found, cancelled, invalid, server_error (unknown whether done) or other"),
         column("operation_count", Cell::Int(|r| dynamodb(r).map(|d| d.operations.len() as i32)), Repeating, "How many rows of operations belong to the event"),
@@ -233,7 +250,7 @@ impl Table for Events {
         text("denied_action", |r| dynamodb(r).and_then(|d| d.denied.as_ref()).map(|d| d.action), Repeating, "The IAM action that the access-denied sentence names"),
         text("denied_resource", |r| dynamodb(r).and_then(|d| d.denied.as_ref()).and_then(|d| d.resource), Repeating, "The resource that the sentence names"),
         text("denied_reason", |r| dynamodb(r).and_then(|d| d.denied.as_ref()).and_then(|d| d.reason), Repeating, "Why, where the sentence says it"),
-        json("userIdentity", "user_identity", |r| raw(r.event.user_identity), Repeating, "Who made the request"),
+        of_principal(json("userIdentity", "user_identity", |r| raw(r.event.user_identity), Repeating, "Who made the request")),
         json("requestParameters", "request_parameters", |r| raw(r.event.request_parameters), Unique, "What was asked"),
         json("responseElements", "response_elements", |r| raw(r.event.response_elements), Unique, "What was answered; null for reads and data events"),
         json("additionalEventData", "additional_event_data", |r| raw(r.event.additional_event_data), Unique, "What the service adds"),

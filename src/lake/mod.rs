@@ -12,8 +12,11 @@
 //!
 //! Athena, Spark and Hive ignore names that begin with `_`.
 
+pub mod chunk;
 pub mod ddl;
 pub mod export;
+mod gather;
+mod hybrid;
 pub mod part;
 pub mod quarantine;
 pub mod receipt;

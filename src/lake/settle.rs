@@ -9,18 +9,21 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Int32Type, Int64Type};
+use arrow::datatypes::{Int32Type, Int64Type, TimestampMillisecondType};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use super::chunk::Values;
+use super::gather;
 use super::part::{PartFormat, PartWriter};
 use super::receipt::{Part, Settlement};
 use super::state::{LakeState, write_settlement};
 use super::{FORMAT, LakeError, Store};
 use crate::event::batch::identity;
-use crate::event::schema::{Events, Operations, Table};
+use crate::event::column::Value;
+use crate::event::schema::{Cell, Events, Operations, Storage, Table};
 
 /// Identities looked at in one pass; a date with more is settled in several passes.
 const IDENTITIES_A_PASS: u64 = 2 << 20;
@@ -204,10 +207,16 @@ fn rewrite<T: Table>(
             .collect();
         let batch = filter_record_batch(&batch, &keep).expect("the filter is as long as the batch");
         if batch.num_rows() > 0 {
-            let rows = batch.num_rows() as u64;
-            let group = writer.encode(rows, |column| batch.column(column).clone())?;
-            writer.append(group)?;
-            kept_rows += rows;
+            let chunks = (0..format.columns())
+                .into_par_iter()
+                .map(|column| format.encode(column, &values_of::<T>(column, batch.column(column))))
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|source| LakeError::Write {
+                    path: store.full_path(&path),
+                    source,
+                })?;
+            writer.append(chunks)?;
+            kept_rows += batch.num_rows() as u64;
         }
     }
     let dropped_rows = part.rows - kept_rows;
@@ -233,6 +242,29 @@ fn rewrite<T: Table>(
     store.delete(&part.path)?;
     state.settlements.insert(part.path.clone(), settlement);
     Ok(dropped_rows)
+}
+
+/// The values of a column as they were read.
+fn values_of<T: Table>(column: usize, array: &dyn Array) -> Values<'_> {
+    let column = &T::COLUMNS[column];
+    let rows = 0..array.len();
+    let values = rows.map(|row| {
+        array.is_valid(row).then(|| match column.cell {
+            Cell::Text(_) | Cell::Json(_) => Value::Text(array.as_string::<i32>().value(row)),
+            Cell::Bool(_) => Value::Flag(array.as_boolean().value(row)),
+            Cell::Int(_) => Value::Number(array.as_primitive::<Int32Type>().value(row).into()),
+            Cell::Long(_) => Value::Number(array.as_primitive::<Int64Type>().value(row)),
+            Cell::Timestamp(_) => {
+                Value::Number(array.as_primitive::<TimestampMillisecondType>().value(row))
+            }
+        })
+    });
+    match (&column.cell, column.storage) {
+        (Cell::Bool(_), _) | (_, Storage::Unique | Storage::UniqueLookup) => {
+            Values::Plain(values.collect())
+        }
+        _ => gather::code(values),
+    }
 }
 
 /// A name that tells what the part lost: the same for the same losers.

@@ -5,18 +5,17 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, new_null_array};
-use arrow::compute::interleave;
-use arrow::datatypes::DataType;
-use arrow::record_batch::RecordBatch;
+use parquet::errors::ParquetError;
+use rayon::prelude::*;
 
 use super::LakeError;
+use super::chunk::Chunk;
+use super::gather::{Gathering, Place};
 use super::part::{PartFormat, PartWriter};
 use super::receipt::Part;
 use super::store::Store;
-use crate::event::batch::{RowKey, Rows};
+use crate::event::batch::{Rows, RowsBuilder};
 use crate::event::schema::{Events, Operations, Table};
 use crate::event::time;
 
@@ -44,20 +43,13 @@ pub struct UnitWriter<'s> {
     parts: Vec<Part>,
 }
 
-/// A row that waits for its row group.
-#[derive(Clone, Copy)]
-struct PendingRow {
-    batch: u32,
-    row: u32,
-    key: RowKey,
-}
-
 /// The parts of one event date.
 #[derive(Default)]
 struct DateWriter {
     events: Option<PartWriter>,
     operations: Option<PartWriter>,
-    pending: Vec<PendingRow>,
+    /// Rows that wait for their row group.
+    pending: Vec<Place>,
     min_time: Option<i64>,
     max_time: Option<i64>,
     last_used: u64,
@@ -85,20 +77,19 @@ impl<'s> UnitWriter<'s> {
         if rows.keys.is_empty() {
             return Ok(Vec::new());
         }
-        let keys = rows.keys.clone();
         let batch = self.batches.len() as u32;
-        self.pending_bytes += rows.size_bytes();
-        self.batches.push(rows);
         self.turn += 1;
-        let mut kept = Vec::with_capacity(keys.len());
-        for (row, key) in (0..).zip(keys) {
+        let mut kept = Vec::with_capacity(rows.keys.len());
+        for (row, key) in (0..).zip(&rows.keys) {
             let is_new = key.identity.is_none_or(|id| self.identities.insert(id));
             kept.push(is_new);
             if is_new {
                 let date = self.date(key.event_time_ms.map(time::day_of))?;
-                date.pending.push(PendingRow { batch, row, key });
+                date.pending.push((batch, row));
             }
         }
+        self.pending_bytes += rows.size_bytes();
+        self.batches.push(rows);
         if self.pending_bytes > PENDING_BYTES {
             self.flush()?;
         }
@@ -142,13 +133,8 @@ impl<'s> UnitWriter<'s> {
             let batch = self.batches.len() as u32;
             self.pending_bytes += rows.size_bytes();
             if let Some(date) = self.dates.get_mut(&day) {
-                date.pending = (0..)
-                    .zip(&rows.keys)
-                    .map(|(row, key)| PendingRow {
-                        batch,
-                        row,
-                        key: *key,
-                    })
+                date.pending = (0..rows.keys.len() as u32)
+                    .map(|row| (batch, row))
                     .collect();
             }
             self.batches.push(rows);
@@ -166,52 +152,50 @@ impl<'s> UnitWriter<'s> {
         if pending.is_empty() {
             return Ok(());
         }
-        pending.sort_by_key(|row| (row.key.event_time_ms, row.batch, row.row));
-        let times = pending.iter().filter_map(|row| row.key.event_time_ms);
+        let (events_format, operations_format) = (&self.events_format, &self.operations_format);
+        let batches = &self.batches;
+        let time = |(batch, row): Place| batches[batch as usize].keys[row as usize].event_time_ms;
+        pending.sort_by_key(|place| (time(*place), *place));
+        let times = pending.iter().filter_map(|place| time(*place));
         date.min_time = times.clone().chain(date.min_time).min();
         date.max_time = times.chain(date.max_time).max();
 
-        let gathering = Gathering::of(&self.batches, &pending);
+        let gathering = Gathering::of(batches, pending);
         let (store, unit) = (self.store, &self.unit);
         let create = |table: &str, format| {
             PartWriter::create(store, &part_path(table, day, unit, sequence), format)
         };
-        if date.events.is_none() {
-            date.events = Some(create(Events::NAME, &self.events_format)?);
-        }
-        if date.operations.is_none() && !gathering.operations.is_empty() {
-            date.operations = Some(create(Operations::NAME, &self.operations_format)?);
-        }
-        if let Some(part) = &mut date.events {
-            let rows = gathering.events.len() as u64;
-            let group = part.encode(rows, |column| gathering.event_column(column))?;
-            part.append(group)?;
-        }
-        if let Some(part) = date
-            .operations
-            .as_mut()
-            .filter(|_| !gathering.operations.is_empty())
-        {
-            let rows = gathering.operations.len() as u64;
-            let group = part.encode(rows, |column| gathering.operation_column(column))?;
-            part.append(group)?;
+        let (events, operations) =
+            encode(&gathering, events_format, operations_format).map_err(|source| {
+                LakeError::Write {
+                    path: store.full_path(&part_path(Events::NAME, day, unit, sequence)),
+                    source,
+                }
+            })?;
+        let part = match &mut date.events {
+            Some(part) => part,
+            None => date.events.insert(create(Events::NAME, events_format)?),
+        };
+        part.append(events)?;
+        if gathering.operations() > 0 {
+            let part = match &mut date.operations {
+                Some(part) => part,
+                None => date
+                    .operations
+                    .insert(create(Operations::NAME, operations_format)?),
+            };
+            part.append(operations)?;
         }
         Ok(())
     }
 
     /// Copies a date's waiting rows out of their batches.
     fn compact(&self, day: Option<i32>) -> Rows {
-        let pending = &self.dates[&day].pending;
-        let mut first_operation = 0;
-        let keys = pending.iter().map(|row| {
-            let key = RowKey {
-                first_operation,
-                ..row.key
-            };
-            first_operation += key.operations;
-            key
-        });
-        Gathering::of(&self.batches, pending).rows(keys.collect())
+        let mut rows = RowsBuilder::default();
+        for (batch, row) in &self.dates[&day].pending {
+            rows.copy(&self.batches[*batch as usize], *row as usize);
+        }
+        rows.finish()
     }
 
     fn close_date(&mut self, day: Option<i32>) -> Result<(), LakeError> {
@@ -259,101 +243,25 @@ fn part_path(table: &str, day: Option<i32>, unit: &str, sequence: u32) -> String
     }
 }
 
-/// Rows gathered from batches, in the order they are written: (batch, row) pairs.
-struct Gathering<'b> {
-    batches: &'b [Rows],
-    events: Vec<(usize, usize)>,
-    operations: Vec<(usize, usize)>,
-    /// The event of each operation.
-    parents: Vec<(usize, usize)>,
-}
-
-impl<'b> Gathering<'b> {
-    fn of(batches: &'b [Rows], pending: &[PendingRow]) -> Self {
-        let mut gathering = Self {
-            batches,
-            events: Vec::with_capacity(pending.len()),
-            operations: Vec::new(),
-            parents: Vec::new(),
-        };
-        for row in pending {
-            let (batch, event) = (row.batch as usize, row.row as usize);
-            gathering.events.push((batch, event));
-            let first = row.key.first_operation as usize;
-            for operation in first..first + row.key.operations as usize {
-                gathering.operations.push((batch, operation));
-                gathering.parents.push((batch, event));
-            }
-        }
-        gathering
-    }
-
-    fn event_column(&self, column: usize) -> ArrayRef {
-        gather(
-            self.batches,
-            |rows| rows.events.column(column),
-            &self.events,
-        )
-    }
-
-    fn operation_column(&self, column: usize) -> ArrayRef {
-        let name = Operations::COLUMNS[column].name;
-        if !Operations::COLUMNS[column].is_of_event {
-            return gather(
-                self.batches,
-                |rows| rows.operations.column(column),
-                &self.operations,
-            );
-        }
-        let repeated = Events::COLUMNS
-            .iter()
-            .position(|column| column.name == name)
-            .expect("a column of the event is one of events");
-        gather(
-            self.batches,
-            |rows| rows.events.column(repeated),
-            &self.parents,
-        )
-    }
-
-    /// The rows as a batch of their own, with these keys.
-    fn rows(&self, keys: Vec<RowKey>) -> Rows {
-        let first = self.batches.first().expect("pending rows stand in batches");
-        let events = (0..Events::COLUMNS.len()).map(|column| self.event_column(column));
-        let operations = (0..Operations::COLUMNS.len()).map(|column| {
-            gather(
-                self.batches,
-                |rows| rows.operations.column(column),
-                &self.operations,
-            )
-        });
-        let batch = |like: &RecordBatch, columns: Vec<ArrayRef>| {
-            RecordBatch::try_new(Arc::clone(like.schema_ref()), columns)
-                .expect("gathered columns are of the batches' schema")
-        };
-        Rows {
-            keys,
-            events: batch(&first.events, events.collect()),
-            operations: batch(&first.operations, operations.collect()),
-        }
-    }
-}
-
-fn gather<'b>(
-    batches: &'b [Rows],
-    column: impl Fn(&'b Rows) -> &'b ArrayRef,
-    indices: &[(usize, usize)],
-) -> ArrayRef {
-    let arrays: Vec<&dyn Array> = batches.iter().map(|rows| &**column(rows)).collect();
-    // Many columns have no value at all.
-    if arrays.iter().all(|array| array.null_count() == array.len()) {
-        let data_type = arrays
-            .first()
-            .map_or(&DataType::Null, |array| array.data_type());
-        return new_null_array(data_type, indices.len());
-    }
-    interleave(&arrays, indices)
-        .expect("the batches have one schema, the indices are of their rows")
+/// Encodes the columns of both tables, on all cores.
+fn encode(
+    gathering: &Gathering<'_>,
+    events: &PartFormat,
+    operations: &PartFormat,
+) -> Result<(Vec<Chunk>, Vec<Chunk>), ParquetError> {
+    let of_operations = match gathering.operations() {
+        0 => 0,
+        _ => operations.columns(),
+    };
+    let mut chunks = (0..events.columns() + of_operations)
+        .into_par_iter()
+        .map(|column| match column.checked_sub(events.columns()) {
+            None => events.encode(column, &gathering.event_values(column)),
+            Some(column) => operations.encode(column, &gathering.operation_values(column)),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let operations = chunks.split_off(events.columns());
+    Ok((chunks, operations))
 }
 
 /// The identities of the events last kept: bounded, and the same for the same order of events.

@@ -1,0 +1,508 @@
+//! Encodes one column chunk: its dictionary and pages, with bounds, page index and bloom filter.
+//!
+//! parquet's own column writer looks every value up to find its place in the dictionary. Rows come
+//! here with their values' codes, so that a value costs a few instructions. The file around the
+//! chunks is parquet's.
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
+use parquet::basic::{BoundaryOrder, Compression, Encoding, Type, ZstdLevel};
+use parquet::bloom_filter::Sbbf;
+use parquet::column::page::{CompressedPage, Page, PageWriteSpec, PageWriter};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::data_type::ByteArray;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{
+    ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats,
+};
+use parquet::file::statistics::{Statistics, ValueStatistics};
+use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
+use parquet::schema::types::ColumnDescPtr;
+
+use super::hybrid;
+use crate::event::column::{NO_VALUE, Value};
+
+/// On these columns the fastest level writes fewer bytes than zstd's default of 3.
+const ZSTD_LEVEL: i32 = 1;
+
+/// Dictionaries of texts that repeat, user identities above all, may grow to this, in bytes.
+const DICTIONARY_BYTES: usize = 4 << 20;
+
+/// Data pages, in bytes: Security Lake asks for at most 1 MB, readers skip by page.
+const DATA_PAGE_BYTES: usize = 512 << 10;
+
+/// Rows of a data page, as parquet's own writer has them.
+const DATA_PAGE_ROWS: usize = 20_000;
+
+/// A chunk or page with a longer text among its bounds, in bytes, is left without bounds.
+const MAX_BOUND_BYTES: usize = 1024;
+
+/// Share of look-ups that a bloom filter lets pass in vain.
+const BLOOM_FALSE_POSITIVES: f64 = 0.01;
+
+thread_local! {
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// How the chunks of a column are encoded.
+#[derive(Debug, Clone)]
+pub struct ChunkFormat {
+    pub column: ColumnDescPtr,
+    /// Whether bounds let readers skip pages and row groups.
+    pub has_bounds: bool,
+    pub has_bloom_filter: bool,
+}
+
+/// The values of a chunk, in the order they are written.
+pub enum Values<'v> {
+    /// Codes of the dictionary's values; [`NO_VALUE`] where a row has none.
+    Coded {
+        codes: Vec<u32>,
+        dictionary: Vec<Value<'v>>,
+    },
+    Plain(Vec<Option<Value<'v>>>),
+}
+
+/// An encoded chunk, to be appended to a row group.
+pub struct Chunk {
+    pub bytes: Bytes,
+    pub close: ColumnCloseResult,
+}
+
+type Bounds<'v> = Option<(Value<'v>, Value<'v>)>;
+
+/// Encodes a chunk.
+pub fn encode(format: &ChunkFormat, values: &Values<'_>) -> Result<Chunk, ParquetError> {
+    let mut writer = ChunkWriter::new(format);
+    match values {
+        Values::Coded { codes, dictionary } if dictionary_bytes(dictionary) <= DICTIONARY_BYTES => {
+            let bloom_filter = format.bloom_filter(dictionary.iter())?;
+            writer.coded(codes, dictionary)?;
+            writer.finish(bloom_filter)
+        }
+        Values::Coded { codes, dictionary } => {
+            let bloom_filter = format.bloom_filter(dictionary.iter())?;
+            let value = |code: &u32| dictionary.get(*code as usize).copied();
+            writer.plain(&codes.iter().map(value).collect::<Vec<_>>())?;
+            writer.finish(bloom_filter)
+        }
+        Values::Plain(values) => {
+            // The operations of an event repeat its values one behind another.
+            let runs = values.chunk_by(|a, b| a == b);
+            let bloom_filter = format.bloom_filter(runs.filter_map(|run| run[0].as_ref()))?;
+            writer.plain(values)?;
+            writer.finish(bloom_filter)
+        }
+    }
+}
+
+fn dictionary_bytes(dictionary: &[Value<'_>]) -> usize {
+    dictionary.iter().map(plain_bytes).sum()
+}
+
+/// The length of a value in PLAIN encoding, in bytes.
+fn plain_bytes(value: &Value<'_>) -> usize {
+    match value {
+        Value::Text(text) => size_of::<u32>() + text.len(),
+        Value::Number(_) => size_of::<i64>(),
+        Value::Flag(_) => 1,
+    }
+}
+
+impl ChunkFormat {
+    fn bloom_filter<'v>(
+        &self,
+        values: impl Iterator<Item = &'v Value<'v>> + Clone,
+    ) -> Result<Option<Sbbf>, ParquetError> {
+        if !self.has_bloom_filter {
+            return Ok(None);
+        }
+        let distinct = values.clone().count().max(1) as u64;
+        let mut filter = Sbbf::new_with_ndv_fpp(distinct, BLOOM_FALSE_POSITIVES)?;
+        for value in values {
+            if let Value::Text(text) = value {
+                filter.insert(*text);
+            }
+        }
+        Ok(Some(filter))
+    }
+
+    fn is_required(&self) -> bool {
+        self.column.max_def_level() == 0
+    }
+
+    /// The value in PLAIN encoding without a length, as bounds and numbers are stored.
+    fn bytes_of(&self, value: Value<'_>) -> Vec<u8> {
+        match value {
+            Value::Text(text) => text.as_bytes().to_vec(),
+            Value::Number(number) if self.column.physical_type() == Type::INT32 => {
+                (number as i32).to_le_bytes().to_vec()
+            }
+            Value::Number(number) => number.to_le_bytes().to_vec(),
+            Value::Flag(flag) => vec![u8::from(flag)],
+        }
+    }
+
+    /// Appends values in PLAIN encoding.
+    fn push_plain<'v>(&self, values: impl Iterator<Item = Value<'v>>, out: &mut Vec<u8>) {
+        let is_int = self.column.physical_type() == Type::INT32;
+        let mut flags = 0;
+        for value in values {
+            match value {
+                Value::Text(text) => {
+                    out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+                    out.extend_from_slice(text.as_bytes());
+                }
+                Value::Number(number) if is_int => {
+                    out.extend_from_slice(&(number as i32).to_le_bytes());
+                }
+                Value::Number(number) => out.extend_from_slice(&number.to_le_bytes()),
+                Value::Flag(flag) => {
+                    if flags % 8 == 0 {
+                        out.push(0);
+                    }
+                    if let Some(byte) = out.last_mut() {
+                        *byte |= u8::from(flag) << (flags % 8);
+                    }
+                    flags += 1;
+                }
+            }
+        }
+    }
+
+    fn statistics(&self, bounds: Bounds<'_>, nulls: u64) -> Statistics {
+        let nulls = Some(nulls);
+        let number = |value| match value {
+            Value::Number(number) => number,
+            _ => unreachable!("a column of numbers holds numbers"),
+        };
+        let (min, max) = bounds.unzip();
+        match self.column.physical_type() {
+            Type::BOOLEAN => {
+                let flag = |value| value == Value::Flag(true);
+                ValueStatistics::new(min.map(flag), max.map(flag), None, nulls, false).into()
+            }
+            Type::INT32 => {
+                let int = |value| number(value) as i32;
+                ValueStatistics::new(min.map(int), max.map(int), None, nulls, false).into()
+            }
+            Type::INT64 => {
+                ValueStatistics::new(min.map(number), max.map(number), None, nulls, false).into()
+            }
+            _ => {
+                let bytes = |value| ByteArray::from(self.bytes_of(value));
+                ValueStatistics::new(min.map(bytes), max.map(bytes), None, nulls, false).into()
+            }
+        }
+    }
+}
+
+/// What bounds become where a text is too long for one.
+fn short(bounds: Bounds<'_>) -> Bounds<'_> {
+    bounds.filter(|(min, max)| {
+        [min, max]
+            .iter()
+            .all(|bound| plain_bytes(bound) <= MAX_BOUND_BYTES)
+    })
+}
+
+fn widen<'v>(bounds: Bounds<'v>, other: Bounds<'v>) -> Bounds<'v> {
+    match (bounds, other) {
+        (Some((min, max)), Some((low, high))) => Some((min.min(low), max.max(high))),
+        (bounds, other) => bounds.or(other),
+    }
+}
+
+/// The page under way.
+struct PageValues<'v> {
+    encoding: Encoding,
+    rows: usize,
+    nulls: usize,
+    bounds: Bounds<'v>,
+}
+
+struct ChunkWriter<'f, 'v> {
+    format: &'f ChunkFormat,
+    sink: TrackedWrite<Vec<u8>>,
+    /// The body of the page under way.
+    body: Vec<u8>,
+    column_index: ColumnIndexBuilder,
+    offset_index: OffsetIndexBuilder,
+    page_stats: Vec<PageEncodingStats>,
+    bounds: Bounds<'v>,
+    last_bounds: Bounds<'v>,
+    is_ascending: bool,
+    rows: usize,
+    nulls: usize,
+    uncompressed_bytes: usize,
+    compressed_bytes: usize,
+    data_page_offset: Option<u64>,
+    has_dictionary: bool,
+}
+
+impl<'f, 'v> ChunkWriter<'f, 'v> {
+    fn new(format: &'f ChunkFormat) -> Self {
+        let mut column_index = ColumnIndexBuilder::new(format.column.physical_type());
+        if !format.has_bounds {
+            column_index.to_invalid();
+        }
+        Self {
+            format,
+            sink: TrackedWrite::new(Vec::new()),
+            body: Vec::new(),
+            column_index,
+            offset_index: OffsetIndexBuilder::new(),
+            page_stats: Vec::new(),
+            bounds: None,
+            last_bounds: None,
+            is_ascending: true,
+            rows: 0,
+            nulls: 0,
+            uncompressed_bytes: 0,
+            compressed_bytes: 0,
+            data_page_offset: None,
+            has_dictionary: false,
+        }
+    }
+
+    /// Writes the dictionary, and the codes as data pages.
+    fn coded(&mut self, codes: &[u32], dictionary: &[Value<'v>]) -> Result<(), ParquetError> {
+        if dictionary.is_empty() {
+            return self.plain(&vec![None; codes.len()]);
+        }
+        self.dictionary_page(dictionary)?;
+        let width = hybrid::bit_width(dictionary.len() as u32 - 1);
+        let order = Order::of(dictionary, self.format.has_bounds);
+        let mut present = Vec::new();
+        for codes in codes.chunks(DATA_PAGE_ROWS) {
+            present.clear();
+            present.extend(codes.iter().filter(|code| **code != NO_VALUE));
+            self.levels(codes.iter().map(|code| *code != NO_VALUE), present.len());
+            self.body.push(width as u8);
+            hybrid::encode(&present, width, &mut self.body);
+            self.data_page(PageValues {
+                encoding: Encoding::RLE_DICTIONARY,
+                rows: codes.len(),
+                nulls: codes.len() - present.len(),
+                bounds: order.bounds(&present),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Writes the values as they are.
+    fn plain(&mut self, values: &[Option<Value<'v>>]) -> Result<(), ParquetError> {
+        let mut rest = values;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let mut rows = 0;
+            while rows < rest.len().min(DATA_PAGE_ROWS) && (rows == 0 || bytes < DATA_PAGE_BYTES) {
+                bytes += rest[rows].as_ref().map_or(0, plain_bytes);
+                rows += 1;
+            }
+            let (page, behind) = rest.split_at(rows);
+            rest = behind;
+            let present = page.iter().filter(|value| value.is_some()).count();
+            self.levels(page.iter().map(Option::is_some), present);
+            let values = page.iter().flatten().copied();
+            self.format.push_plain(values.clone(), &mut self.body);
+            let bounds = match self.format.has_bounds {
+                true => values.fold(None, |bounds, value| widen(bounds, Some((value, value)))),
+                false => None,
+            };
+            self.data_page(PageValues {
+                encoding: Encoding::PLAIN,
+                rows,
+                nulls: rows - present,
+                bounds,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Begins a data page's body with its definition levels: which rows have a value.
+    fn levels(&mut self, is_present: impl ExactSizeIterator<Item = bool>, present: usize) {
+        self.body.clear();
+        if self.format.is_required() {
+            return;
+        }
+        self.body.extend_from_slice(&[0; size_of::<u32>()]);
+        let rows = is_present.len();
+        let levels: Vec<u32> = match present {
+            0 => vec![0; rows],
+            _ if present == rows => vec![1; rows],
+            _ => is_present.map(u32::from).collect(),
+        };
+        hybrid::encode(&levels, 1, &mut self.body);
+        let length = (self.body.len() - size_of::<u32>()) as u32;
+        self.body[..size_of::<u32>()].copy_from_slice(&length.to_le_bytes());
+    }
+
+    fn dictionary_page(&mut self, dictionary: &[Value<'v>]) -> Result<(), ParquetError> {
+        self.body.clear();
+        self.format
+            .push_plain(dictionary.iter().copied(), &mut self.body);
+        let page = Page::DictionaryPage {
+            buf: compress(&self.body)?,
+            num_values: dictionary.len() as u32,
+            encoding: Encoding::PLAIN,
+            is_sorted: false,
+        };
+        self.page(page)?;
+        self.has_dictionary = true;
+        Ok(())
+    }
+
+    fn data_page(&mut self, values: PageValues<'v>) -> Result<(), ParquetError> {
+        let page = Page::DataPage {
+            buf: compress(&self.body)?,
+            num_values: values.rows as u32,
+            encoding: values.encoding,
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        };
+        let spec = self.page(page)?;
+        self.data_page_offset.get_or_insert(spec.offset);
+        self.offset_index.append_row_count(values.rows as i64);
+        self.offset_index
+            .append_offset_and_size(spec.offset as i64, spec.compressed_size as i32);
+        self.index_bounds(&values);
+        self.rows += values.rows;
+        self.nulls += values.nulls;
+        Ok(())
+    }
+
+    /// Enters a page into the column index, as long as every page has bounds that fit there.
+    fn index_bounds(&mut self, page: &PageValues<'v>) {
+        self.bounds = widen(self.bounds, page.bounds);
+        if !self.column_index.valid() {
+            return;
+        }
+        let is_null = page.nulls == page.rows;
+        let nulls = page.nulls as i64;
+        match short(page.bounds) {
+            None if is_null => self
+                .column_index
+                .append(true, Vec::new(), Vec::new(), nulls),
+            None => self.column_index.to_invalid(),
+            Some((min, max)) => {
+                self.is_ascending &= self
+                    .last_bounds
+                    .is_none_or(|(low, high)| low <= min && high <= max);
+                self.last_bounds = Some((min, max));
+                let (min, max) = (self.format.bytes_of(min), self.format.bytes_of(max));
+                self.column_index.append(false, min, max, nulls);
+            }
+        }
+    }
+
+    fn page(&mut self, page: Page) -> Result<PageWriteSpec, ParquetError> {
+        let (page_type, encoding) = (page.page_type(), page.encoding());
+        let page = CompressedPage::new(page, self.body.len());
+        let spec = SerializedPageWriter::new(&mut self.sink).write_page(page)?;
+        self.uncompressed_bytes += spec.uncompressed_size;
+        self.compressed_bytes += spec.compressed_size;
+        match self.page_stats.last_mut() {
+            Some(last) if last.page_type == page_type => last.count += 1,
+            _ => self.page_stats.push(PageEncodingStats {
+                page_type,
+                encoding,
+                count: 1,
+            }),
+        }
+        Ok(spec)
+    }
+
+    fn finish(mut self, bloom_filter: Option<Sbbf>) -> Result<Chunk, ParquetError> {
+        let mut encodings = vec![Encoding::RLE];
+        encodings.extend(self.page_stats.iter().map(|stats| stats.encoding));
+        let bounds = short(self.bounds).filter(|_| self.format.has_bounds);
+        let metadata = ColumnChunkMetaData::builder(self.format.column.clone())
+            .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
+            .set_encodings(encodings)
+            .set_page_encoding_stats(self.page_stats)
+            .set_total_compressed_size(self.compressed_bytes as i64)
+            .set_total_uncompressed_size(self.uncompressed_bytes as i64)
+            .set_num_values(self.rows as i64)
+            .set_data_page_offset(self.data_page_offset.unwrap_or(0) as i64)
+            .set_dictionary_page_offset(self.has_dictionary.then_some(0))
+            .set_statistics(self.format.statistics(bounds, self.nulls as u64))
+            .build()?;
+        let column_index = match self.column_index.valid() {
+            true => {
+                self.column_index
+                    .set_boundary_order(match self.is_ascending {
+                        true => BoundaryOrder::ASCENDING,
+                        false => BoundaryOrder::UNORDERED,
+                    });
+                Some(self.column_index.build()?)
+            }
+            false => None,
+        };
+        let bytes = Bytes::from(self.sink.into_inner()?);
+        Ok(Chunk {
+            close: ColumnCloseResult {
+                bytes_written: bytes.len() as u64,
+                rows_written: self.rows as u64,
+                metadata,
+                bloom_filter,
+                column_index,
+                offset_index: Some(self.offset_index.build()),
+            },
+            bytes,
+        })
+    }
+}
+
+/// The order of a dictionary's values, by which a page's bounds are found.
+struct Order<'d, 'v> {
+    dictionary: &'d [Value<'v>],
+    /// The place of each value among the sorted ones; none where no bounds are wanted.
+    ranks: Vec<u32>,
+    sorted: Vec<u32>,
+}
+
+impl<'d, 'v> Order<'d, 'v> {
+    fn of(dictionary: &'d [Value<'v>], is_wanted: bool) -> Self {
+        let mut sorted: Vec<u32> = Vec::new();
+        if is_wanted {
+            sorted.extend(0..dictionary.len() as u32);
+            sorted.sort_unstable_by_key(|code| dictionary[*code as usize]);
+        }
+        let mut ranks = vec![0; sorted.len()];
+        for (rank, code) in (0..).zip(&sorted) {
+            ranks[*code as usize] = rank;
+        }
+        Self {
+            dictionary,
+            ranks,
+            sorted,
+        }
+    }
+
+    fn bounds(&self, codes: &[u32]) -> Bounds<'v> {
+        if self.ranks.is_empty() {
+            return None;
+        }
+        let ranks = codes.iter().map(|code| self.ranks[*code as usize]);
+        let (min, max) = ranks.fold(None, |bounds, rank| match bounds {
+            None => Some((rank, rank)),
+            Some((min, max)) => Some((rank.min(min), rank.max(max))),
+        })?;
+        let value = |rank: u32| self.dictionary[self.sorted[rank as usize] as usize];
+        Some((value(min), value(max)))
+    }
+}
+
+/// Compresses a page, with a context that each thread uses again.
+fn compress(body: &[u8]) -> Result<Bytes, ParquetError> {
+    COMPRESSOR.with_borrow_mut(|compressor| {
+        let compressor = match compressor {
+            Some(compressor) => compressor,
+            None => compressor.insert(zstd::bulk::Compressor::new(ZSTD_LEVEL)?),
+        };
+        Ok(compressor.compress(body)?.into())
+    })
+}
