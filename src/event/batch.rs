@@ -222,7 +222,7 @@ impl RowsBuilder {
     ) -> u32 {
         let last = self.keys.last().map(|key| key.principal);
         let principal = match last {
-            Some(last) if self.identities.get(last as usize) == identity_text => last,
+            Some(last) if self.identities.is(last, identity_text) => last,
             _ => self
                 .identity_codes
                 .code(&mut self.identities, identity_text),

@@ -40,6 +40,17 @@ impl Texts {
         &self.bytes[start as usize..self.ends[index] as usize]
     }
 
+    /// Whether the text at `index` is this one.
+    pub fn is(&self, index: u32, text: &str) -> bool {
+        self.bytes(index as usize) == text.as_bytes()
+    }
+
+    /// The bytes of a text, without the test that they are whole characters.
+    fn bytes(&self, index: usize) -> &[u8] {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes.as_bytes()[start as usize..self.ends[index] as usize]
+    }
+
     fn push(&mut self, text: &str) {
         self.bytes.push_str(text);
         self.ends.push(offset(self.bytes.len()));
@@ -85,6 +96,16 @@ impl Column {
             Self::Unique { .. } => self.unique(row).map(Value::Text),
             Self::Numbers(numbers) => numbers.get(row).copied().flatten().map(Value::Number),
             Self::Flags(flags) => flags.get(row).copied().flatten().map(Value::Flag),
+        }
+    }
+
+    /// Whether no row has a value.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Repeating { codes, .. } => codes.is_empty(),
+            Self::Unique { spans, .. } => spans.is_empty(),
+            Self::Numbers(numbers) => numbers.is_empty(),
+            Self::Flags(flags) => flags.is_empty(),
         }
     }
 
@@ -152,14 +173,13 @@ impl Interner {
     /// The code of `text`, which is stored if it is new.
     pub fn code(&mut self, texts: &mut Texts, text: &str) -> u32 {
         let hash = self.hasher.hash_one(text.as_bytes());
-        let is_it = |code: &u32| texts.get(*code as usize) == text;
+        let is_it = |code: &u32| texts.bytes(*code as usize) == text.as_bytes();
         if let Some(code) = self.codes.find(hash, is_it) {
             return *code;
         }
         let code = texts.len() as u32;
         texts.push(text);
-        let rehash =
-            |code: &u32| -> u64 { self.hasher.hash_one(texts.get(*code as usize).as_bytes()) };
+        let rehash = |code: &u32| -> u64 { self.hasher.hash_one(texts.bytes(*code as usize)) };
         self.codes.insert_unique(hash, code, rehash);
         code
     }
@@ -185,7 +205,7 @@ impl ColumnBuilder {
             (Column::Repeating { codes, texts }, Value::Text(text)) => {
                 // Programs repeat themselves: most rows have the value of the row before.
                 let code = match codes.last() {
-                    Some(last) if *last != NO_VALUE && texts.get(*last as usize) == text => *last,
+                    Some(&last) if last != NO_VALUE && texts.is(last, text) => last,
                     _ => self.interner.code(texts, text),
                 };
                 codes.resize(row, NO_VALUE);

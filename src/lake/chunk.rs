@@ -62,6 +62,8 @@ pub enum Values<'v> {
         dictionary: Vec<Value<'v>>,
     },
     Plain(Vec<Option<Value<'v>>>),
+    /// This many rows without a value.
+    Absent(usize),
 }
 
 /// An encoded chunk, to be appended to a row group.
@@ -76,6 +78,14 @@ type Bounds<'v> = Option<(Value<'v>, Value<'v>)>;
 pub fn encode(format: &ChunkFormat, values: &Values<'_>) -> Result<Chunk, ParquetError> {
     let mut writer = ChunkWriter::new(format);
     match values {
+        Values::Absent(rows) => {
+            writer.absent(*rows)?;
+            writer.finish(format.bloom_filter([].iter())?)
+        }
+        Values::Coded { codes, dictionary } if dictionary.is_empty() => {
+            writer.absent(codes.len())?;
+            writer.finish(format.bloom_filter([].iter())?)
+        }
         Values::Coded { codes, dictionary } if dictionary_bytes(dictionary) <= DICTIONARY_BYTES => {
             let bloom_filter = format.bloom_filter(dictionary.iter())?;
             writer.coded(codes, dictionary)?;
@@ -268,9 +278,6 @@ impl<'f, 'v> ChunkWriter<'f, 'v> {
 
     /// Writes the dictionary, and the codes as data pages.
     fn coded(&mut self, codes: &[u32], dictionary: &[Value<'v>]) -> Result<(), ParquetError> {
-        if dictionary.is_empty() {
-            return self.plain(&vec![None; codes.len()]);
-        }
         self.dictionary_page(dictionary)?;
         let width = hybrid::bit_width(dictionary.len() as u32 - 1);
         let order = Order::of(dictionary, self.format.has_bounds);
@@ -289,6 +296,17 @@ impl<'f, 'v> ChunkWriter<'f, 'v> {
             })?;
         }
         Ok(())
+    }
+
+    /// Writes rows without values.
+    fn absent(&mut self, rows: usize) -> Result<(), ParquetError> {
+        self.levels(std::iter::repeat_n(false, rows), 0);
+        self.data_page(PageValues {
+            encoding: Encoding::PLAIN,
+            rows,
+            nulls: rows,
+            bounds: None,
+        })
     }
 
     /// Writes the values as they are.
@@ -329,12 +347,12 @@ impl<'f, 'v> ChunkWriter<'f, 'v> {
         }
         self.body.extend_from_slice(&[0; size_of::<u32>()]);
         let rows = is_present.len();
-        let levels: Vec<u32> = match present {
-            0 => vec![0; rows],
-            _ if present == rows => vec![1; rows],
-            _ => is_present.map(u32::from).collect(),
-        };
-        hybrid::encode(&levels, 1, &mut self.body);
+        if present == 0 || present == rows {
+            hybrid::encode_run(u32::from(present > 0), rows, 1, &mut self.body);
+        } else {
+            let levels: Vec<u32> = is_present.map(u32::from).collect();
+            hybrid::encode(&levels, 1, &mut self.body);
+        }
         let length = (self.body.len() - size_of::<u32>()) as u32;
         self.body[..size_of::<u32>()].copy_from_slice(&length.to_le_bytes());
     }

@@ -97,6 +97,9 @@ impl<'b> Gathering<'b> {
 
 /// The values of a column, of which each batch has a piece.
 fn gather<'b>(pieces: &[&'b Column], storage: Storage, places: &[Place]) -> Values<'b> {
+    if pieces.iter().all(|piece| piece.is_empty()) {
+        return Values::Absent(places.len());
+    }
     let is_repeating = matches!(storage, Storage::Repeating | Storage::RepeatingLookup);
     match pieces.first() {
         Some(Column::Repeating { .. }) => gather_codes(pieces, places),

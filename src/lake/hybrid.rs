@@ -22,13 +22,18 @@ pub fn encode(values: &[u32], width: u32, out: &mut Vec<u8>) {
         let start = at + (GROUP - (at - packed) % GROUP) % GROUP;
         if end >= start + GROUP {
             pack(&values[packed..start], width, out);
-            push_varint((end - start) << 1, out);
-            out.extend_from_slice(&value.to_le_bytes()[..width.div_ceil(8) as usize]);
+            encode_run(value, end - start, width, out);
             packed = end;
         }
         at = end;
     }
     pack(&values[packed..], width, out);
+}
+
+/// Appends `times` times the same value.
+pub fn encode_run(value: u32, times: usize, width: u32, out: &mut Vec<u8>) {
+    push_varint(times << 1, out);
+    out.extend_from_slice(&value.to_le_bytes()[..width.div_ceil(8) as usize]);
 }
 
 /// Appends values bit by bit, the lowest first; the last group is filled up with zeros.

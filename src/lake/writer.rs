@@ -20,13 +20,13 @@ use crate::event::schema::{Events, Operations, Table};
 use crate::event::time;
 
 /// Rows that wait for their row group hold at most this, in bytes.
-pub const PENDING_BYTES: usize = 48 << 20;
+pub const PENDING_BYTES: usize = 16 << 20;
 
 /// Event dates whose parts are open at once; a further one closes the part used longest ago.
 pub const MAX_OPEN_DATES: usize = 16;
 
 /// Event identities remembered at once, twice: what is further apart is settled afterwards.
-const REMEMBERED_IDENTITIES: usize = 1 << 19;
+const REMEMBERED_IDENTITIES: usize = 1 << 17;
 
 /// Writes the parts of one unit.
 pub struct UnitWriter<'s> {
@@ -77,19 +77,27 @@ impl<'s> UnitWriter<'s> {
         if rows.keys.is_empty() {
             return Ok(Vec::new());
         }
+        let kept = rows.keys.iter().map(|key| match key.identity {
+            Some(identity) => self.identities.insert(identity),
+            None => true,
+        });
+        let kept: Vec<bool> = kept.collect();
+        let days = rows
+            .keys
+            .iter()
+            .map(|key| key.event_time_ms.map(time::day_of));
+        let days: Vec<Option<i32>> = days.collect();
         let batch = self.batches.len() as u32;
-        self.turn += 1;
-        let mut kept = Vec::with_capacity(rows.keys.len());
-        for (row, key) in (0..).zip(&rows.keys) {
-            let is_new = key.identity.is_none_or(|id| self.identities.insert(id));
-            kept.push(is_new);
-            if is_new {
-                let date = self.date(key.event_time_ms.map(time::day_of))?;
-                date.pending.push((batch, row));
-            }
-        }
         self.pending_bytes += rows.size_bytes();
         self.batches.push(rows);
+        self.turn += 1;
+        let mut end = 0;
+        for run in days.chunk_by(|day, next| day == next) {
+            let rows = end..end + run.len();
+            end = rows.end;
+            let new = rows.filter(|row| kept[*row]).map(|row| (batch, row as u32));
+            self.date(run[0])?.pending.extend(new);
+        }
         if self.pending_bytes > PENDING_BYTES {
             self.flush()?;
         }
@@ -278,7 +286,8 @@ impl RecentIdentities {
             return false;
         }
         if self.newer.len() == REMEMBERED_IDENTITIES {
-            self.older = std::mem::take(&mut self.newer);
+            let next = HashSet::with_capacity_and_hasher(REMEMBERED_IDENTITIES, Default::default());
+            self.older = std::mem::replace(&mut self.newer, next);
         }
         self.newer.insert(identity)
     }
