@@ -4,6 +4,8 @@
 //! here with their values' codes, so that a value costs a few instructions. The file around the
 //! chunks is parquet's.
 
+mod bounds;
+
 use std::cell::RefCell;
 
 use bytes::Bytes;
@@ -11,17 +13,16 @@ use parquet::basic::{BoundaryOrder, Compression, Encoding, Type, ZstdLevel};
 use parquet::bloom_filter::Sbbf;
 use parquet::column::page::{CompressedPage, Page, PageWriteSpec, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
-use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{
     ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats,
 };
-use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::hybrid;
 use crate::event::column::{NO_VALUE, Value};
+use bounds::{Bounds, Order, short, widen};
 
 /// On these columns the fastest level writes fewer bytes than zstd's default of 3.
 const ZSTD_LEVEL: i32 = 1;
@@ -34,9 +35,6 @@ const DATA_PAGE_BYTES: usize = 512 << 10;
 
 /// Rows of a data page, as parquet's own writer has them.
 const DATA_PAGE_ROWS: usize = 20_000;
-
-/// A chunk or page with a longer text among its bounds, in bytes, is left without bounds.
-const MAX_BOUND_BYTES: usize = 1024;
 
 /// Share of look-ups that a bloom filter lets pass in vain.
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
@@ -71,8 +69,6 @@ pub struct Chunk {
     pub bytes: Bytes,
     pub close: ColumnCloseResult,
 }
-
-type Bounds<'v> = Option<(Value<'v>, Value<'v>)>;
 
 /// Encodes a chunk.
 pub fn encode(format: &ChunkFormat, values: &Values<'_>) -> Result<Chunk, ParquetError> {
@@ -142,18 +138,6 @@ impl ChunkFormat {
         self.column.max_def_level() == 0
     }
 
-    /// The value in PLAIN encoding without a length, as bounds and numbers are stored.
-    fn bytes_of(&self, value: Value<'_>) -> Vec<u8> {
-        match value {
-            Value::Text(text) => text.as_bytes().to_vec(),
-            Value::Number(number) if self.column.physical_type() == Type::INT32 => {
-                (number as i32).to_le_bytes().to_vec()
-            }
-            Value::Number(number) => number.to_le_bytes().to_vec(),
-            Value::Flag(flag) => vec![u8::from(flag)],
-        }
-    }
-
     /// Appends values in PLAIN encoding.
     fn push_plain<'v>(&self, values: impl Iterator<Item = Value<'v>>, out: &mut Vec<u8>) {
         let is_int = self.column.physical_type() == Type::INT32;
@@ -179,48 +163,6 @@ impl ChunkFormat {
                 }
             }
         }
-    }
-
-    fn statistics(&self, bounds: Bounds<'_>, nulls: u64) -> Statistics {
-        let nulls = Some(nulls);
-        let number = |value| match value {
-            Value::Number(number) => number,
-            _ => unreachable!("a column of numbers holds numbers"),
-        };
-        let (min, max) = bounds.unzip();
-        match self.column.physical_type() {
-            Type::BOOLEAN => {
-                let flag = |value| value == Value::Flag(true);
-                ValueStatistics::new(min.map(flag), max.map(flag), None, nulls, false).into()
-            }
-            Type::INT32 => {
-                let int = |value| number(value) as i32;
-                ValueStatistics::new(min.map(int), max.map(int), None, nulls, false).into()
-            }
-            Type::INT64 => {
-                ValueStatistics::new(min.map(number), max.map(number), None, nulls, false).into()
-            }
-            _ => {
-                let bytes = |value| ByteArray::from(self.bytes_of(value));
-                ValueStatistics::new(min.map(bytes), max.map(bytes), None, nulls, false).into()
-            }
-        }
-    }
-}
-
-/// What bounds become where a text is too long for one.
-fn short(bounds: Bounds<'_>) -> Bounds<'_> {
-    bounds.filter(|(min, max)| {
-        [min, max]
-            .iter()
-            .all(|bound| plain_bytes(bound) <= MAX_BOUND_BYTES)
-    })
-}
-
-fn widen<'v>(bounds: Bounds<'v>, other: Bounds<'v>) -> Bounds<'v> {
-    match (bounds, other) {
-        (Some((min, max)), Some((low, high))) => Some((min.min(low), max.max(high))),
-        (bounds, other) => bounds.or(other),
     }
 }
 
@@ -410,7 +352,11 @@ impl<'f, 'v> ChunkWriter<'f, 'v> {
                     .last_bounds
                     .is_none_or(|(low, high)| low <= min && high <= max);
                 self.last_bounds = Some((min, max));
-                let (min, max) = (self.format.bytes_of(min), self.format.bytes_of(max));
+                let physical = self.format.column.physical_type();
+                let (min, max) = (
+                    bounds::bytes_of(min, physical),
+                    bounds::bytes_of(max, physical),
+                );
                 self.column_index.append(false, min, max, nulls);
             }
         }
@@ -446,7 +392,11 @@ impl<'f, 'v> ChunkWriter<'f, 'v> {
             .set_num_values(self.rows as i64)
             .set_data_page_offset(self.data_page_offset.unwrap_or(0) as i64)
             .set_dictionary_page_offset(self.has_dictionary.then_some(0))
-            .set_statistics(self.format.statistics(bounds, self.nulls as u64))
+            .set_statistics(bounds::statistics(
+                self.format.column.physical_type(),
+                bounds,
+                self.nulls as u64,
+            ))
             .build()?;
         let column_index = match self.column_index.valid() {
             true => {
@@ -471,46 +421,6 @@ impl<'f, 'v> ChunkWriter<'f, 'v> {
             },
             bytes,
         })
-    }
-}
-
-/// The order of a dictionary's values, by which a page's bounds are found.
-struct Order<'d, 'v> {
-    dictionary: &'d [Value<'v>],
-    /// The place of each value among the sorted ones; none where no bounds are wanted.
-    ranks: Vec<u32>,
-    sorted: Vec<u32>,
-}
-
-impl<'d, 'v> Order<'d, 'v> {
-    fn of(dictionary: &'d [Value<'v>], is_wanted: bool) -> Self {
-        let mut sorted: Vec<u32> = Vec::new();
-        if is_wanted {
-            sorted.extend(0..dictionary.len() as u32);
-            sorted.sort_unstable_by_key(|code| dictionary[*code as usize]);
-        }
-        let mut ranks = vec![0; sorted.len()];
-        for (rank, code) in (0..).zip(&sorted) {
-            ranks[*code as usize] = rank;
-        }
-        Self {
-            dictionary,
-            ranks,
-            sorted,
-        }
-    }
-
-    fn bounds(&self, codes: &[u32]) -> Bounds<'v> {
-        if self.ranks.is_empty() {
-            return None;
-        }
-        let ranks = codes.iter().map(|code| self.ranks[*code as usize]);
-        let (min, max) = ranks.fold(None, |bounds, rank| match bounds {
-            None => Some((rank, rank)),
-            Some((min, max)) => Some((rank.min(min), rank.max(max))),
-        })?;
-        let value = |rank: u32| self.dictionary[self.sorted[rank as usize] as usize];
-        Some((value(min), value(max)))
     }
 }
 

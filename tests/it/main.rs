@@ -3,6 +3,7 @@
 mod archive;
 mod archive_s3;
 mod bad_input;
+mod chunk;
 mod cli;
 mod containers;
 mod convert_s3;
