@@ -4,7 +4,7 @@
 //! operation repeats of its event is not stored again: both are joined when rows are written.
 
 use super::column::{Column, ColumnBuilder, Interner, Texts, Value};
-use super::schema::{Cell, EventRow, Events, Of, OperationRow, Operations, Storage, Table};
+use super::schema::{self, Cell, EventRow, Events, Of, OperationRow, Operations, Storage, Table};
 
 /// Columns of one table, in its order; those that follow from something else are empty.
 #[derive(Debug, Clone)]
@@ -16,45 +16,26 @@ impl Columns {
     }
 }
 
-/// Builds the columns of a table that are of one kind.
+/// Builds the columns of a table that follow from one thing.
 struct ColumnsBuilder<T: Table> {
-    of: Of,
-    columns: Vec<ColumnBuilder>,
+    /// The columns that are built, and their places in the table.
+    columns: Vec<(usize, &'static schema::Column<T>, ColumnBuilder)>,
     rows: usize,
-    table: std::marker::PhantomData<T>,
 }
 
 impl<T: Table> ColumnsBuilder<T> {
     fn new(of: Of) -> Self {
-        let columns = T::COLUMNS.iter().map(|column| {
-            ColumnBuilder::new(match (&column.cell, column.storage) {
-                (Cell::Bool(_), _) => Column::Flags(Vec::new()),
-                (Cell::Int(_) | Cell::Long(_) | Cell::Timestamp(_), _) => {
-                    Column::Numbers(Vec::new())
-                }
-                (_, Storage::Repeating | Storage::RepeatingLookup) => Column::Repeating {
-                    codes: Vec::new(),
-                    texts: Texts::default(),
-                },
-                (_, Storage::Unique | Storage::UniqueLookup) => Column::Unique {
-                    spans: Vec::new(),
-                    bytes: String::new(),
-                },
-            })
-        });
+        let own = T::COLUMNS.iter().enumerate().filter(|(_, c)| c.of == of);
         Self {
-            of,
-            columns: columns.collect(),
+            columns: own
+                .map(|(place, column)| (place, column, ColumnBuilder::new(empty(column))))
+                .collect(),
             rows: 0,
-            table: std::marker::PhantomData,
         }
     }
 
     fn push(&mut self, row: &T::Row<'_>) {
-        for (column, builder) in T::COLUMNS.iter().zip(&mut self.columns) {
-            if column.of != self.of {
-                continue;
-            }
+        for (_, column, builder) in &mut self.columns {
             let value = match column.cell {
                 Cell::Text(read) | Cell::Json(read) => read(row).map(Value::Text),
                 Cell::Bool(read) => read(row).map(Value::Flag),
@@ -69,8 +50,8 @@ impl<T: Table> ColumnsBuilder<T> {
     }
 
     fn copy(&mut self, from: &Columns, row: usize) {
-        for (builder, column) in self.columns.iter_mut().zip(&from.0) {
-            if let Some(value) = column.get(row) {
+        for (place, _, builder) in &mut self.columns {
+            if let Some(value) = from.0[*place].get(row) {
                 builder.push(self.rows, value);
             }
         }
@@ -79,7 +60,26 @@ impl<T: Table> ColumnsBuilder<T> {
 
     fn finish(&mut self) -> Columns {
         self.rows = 0;
-        Columns(self.columns.iter_mut().map(ColumnBuilder::finish).collect())
+        let mut columns: Vec<Column> = T::COLUMNS.iter().map(empty).collect();
+        for (place, _, builder) in &mut self.columns {
+            columns[*place] = builder.finish();
+        }
+        Columns(columns)
+    }
+}
+
+fn empty<T: Table>(column: &schema::Column<T>) -> Column {
+    match (&column.cell, column.storage) {
+        (Cell::Bool(_), _) => Column::Flags(Vec::new()),
+        (Cell::Int(_) | Cell::Long(_) | Cell::Timestamp(_), _) => Column::Numbers(Vec::new()),
+        (_, Storage::Repeating | Storage::RepeatingLookup) => Column::Repeating {
+            codes: Vec::new(),
+            texts: Texts::default(),
+        },
+        (_, Storage::Unique | Storage::UniqueLookup) => Column::Unique {
+            spans: Vec::new(),
+            bytes: String::new(),
+        },
     }
 }
 

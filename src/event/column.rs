@@ -157,6 +157,13 @@ fn with_headroom(usual: usize) -> usize {
     usual + usual / 8
 }
 
+/// Fills the rows before `row` that no value came for.
+fn fill<V: Clone>(values: &mut Vec<V>, row: usize, nothing: V) {
+    if values.len() < row {
+        values.resize(row, nothing);
+    }
+}
+
 /// What stands in one column comes from one object, which inflates to no more than 4 GiB.
 fn offset(bytes: usize) -> u32 {
     u32::try_from(bytes).expect("the texts of a column stay below 4 GiB")
@@ -200,6 +207,7 @@ impl ColumnBuilder {
     }
 
     /// Gives a row its value; rows come in order, those without a value need not come.
+    #[inline]
     pub fn push(&mut self, row: usize, value: Value<'_>) {
         match (&mut self.column, value) {
             (Column::Repeating { codes, texts }, Value::Text(text)) => {
@@ -208,21 +216,21 @@ impl ColumnBuilder {
                     Some(&last) if last != NO_VALUE && texts.is(last, text) => last,
                     _ => self.interner.code(texts, text),
                 };
-                codes.resize(row, NO_VALUE);
+                fill(codes, row, NO_VALUE);
                 codes.push(code);
             }
             (Column::Unique { spans, bytes }, Value::Text(text)) => {
-                spans.resize(row, NO_SPAN);
+                fill(spans, row, NO_SPAN);
                 let start = bytes.len();
                 bytes.push_str(text);
                 spans.push((offset(start), offset(bytes.len())));
             }
             (Column::Numbers(numbers), Value::Number(number)) => {
-                numbers.resize(row, None);
+                fill(numbers, row, None);
                 numbers.push(Some(number));
             }
             (Column::Flags(flags), Value::Flag(flag)) => {
-                flags.resize(row, None);
+                fill(flags, row, None);
                 flags.push(Some(flag));
             }
             (column, value) => unreachable!("{value:?} is no value of {column:?}"),

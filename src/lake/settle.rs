@@ -25,8 +25,8 @@ use crate::event::batch::identity;
 use crate::event::column::Value;
 use crate::event::schema::{Cell, Events, Operations, Storage, Table};
 
-/// Identities looked at in one pass; a date with more is settled in several passes.
-const IDENTITIES_A_PASS: u64 = 2 << 20;
+/// Event IDs looked at in one pass; a date with more is settled in several passes.
+const IDS_A_PASS: u64 = 2 << 20;
 
 /// Rows of a batch read, and of a row group written anew.
 const BATCH_ROWS: usize = 32 << 10;
@@ -85,32 +85,37 @@ fn stem(part: &Part) -> &str {
     name.split_once(".s").map_or(name, |(stem, _)| stem)
 }
 
+/// Rows of parts: by the part's place among the parts, the rows.
+type RowsOfParts = BTreeMap<u32, BTreeSet<u32>>;
+
 /// For every part, the provenance of the rows that another copy beats.
+///
+/// Event IDs tell where copies may be; few rows share one, and only of those more is read.
 fn find_losers(store: &Store, parts: &[&Part]) -> Result<Vec<BTreeSet<Provenance>>, LakeError> {
     let mut losers = vec![BTreeSet::new(); parts.len()];
     let rows: u64 = parts.iter().map(|part| part.rows).sum();
-    let passes = rows.div_ceil(IDENTITIES_A_PASS).max(1);
+    let passes = rows.div_ceil(IDS_A_PASS).max(1);
     for pass in 0..passes {
-        let mut seen: Vec<(u128, u32, u32)> = Vec::new();
+        let mut seen: Vec<(u64, u32, u32)> = Vec::new();
         for (index, part) in parts.iter().enumerate() {
             let mut row = 0;
-            for batch in read_part(store, part, Some(&IDENTITY_COLUMNS[..5]))? {
+            for batch in read_part(store, part, Some(&["event_id"]))? {
                 let batch = batch?;
-                for identity in identities(&batch) {
-                    if let Some(identity) =
-                        identity.filter(|id| (id >> 64) % u128::from(passes) == u128::from(pass))
-                    {
-                        seen.push((identity, index as u32, row));
+                for id in column(&batch, "event_id").as_string::<i32>() {
+                    let id = identity([None, id, None, None], None).map(|id| id as u64);
+                    if let Some(id) = id.filter(|id| id % passes == pass) {
+                        seen.push((id, index as u32, row));
                     }
                     row += 1;
                 }
             }
         }
         seen.par_sort_unstable();
-        let repeated: Vec<&[(u128, u32, u32)]> = seen
-            .chunk_by(|a, b| a.0 == b.0)
-            .filter(|copies| copies.len() > 1)
-            .collect();
+        let mut repeated = RowsOfParts::new();
+        let copies = seen.chunk_by(|a, b| a.0 == b.0).filter(|c| c.len() > 1);
+        for (_, part, row) in copies.flatten() {
+            repeated.entry(*part).or_default().insert(*row);
+        }
         if !repeated.is_empty() {
             choose(store, parts, &repeated, &mut losers)?;
         }
@@ -118,38 +123,35 @@ fn find_losers(store: &Store, parts: &[&Part]) -> Result<Vec<BTreeSet<Provenance
     Ok(losers)
 }
 
-/// Among the copies of each repeated event, all but the one of smallest provenance lose.
+/// Among those of these rows that are copies of one event, all but the one of smallest provenance
+/// lose.
 fn choose(
     store: &Store,
     parts: &[&Part],
-    repeated: &[&[(u128, u32, u32)]],
+    rows: &RowsOfParts,
     losers: &mut [BTreeSet<Provenance>],
 ) -> Result<(), LakeError> {
-    let mut wanted: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
-    for (_, part, row) in repeated.iter().flat_map(|copies| copies.iter()) {
-        wanted.entry(*part).or_default().insert(*row);
-    }
-    let mut provenances: BTreeMap<(u32, u32), Provenance> = BTreeMap::new();
-    for (index, rows) in &wanted {
+    let mut copies: BTreeMap<u128, Vec<(Provenance, u32)>> = BTreeMap::new();
+    for (index, rows) in rows {
         let mut row = 0;
-        for batch in read_part(store, parts[*index as usize], Some(&IDENTITY_COLUMNS[5..]))? {
+        for batch in read_part(store, parts[*index as usize], Some(&IDENTITY_COLUMNS))? {
             let batch = batch?;
-            for provenance in provenance_of(&batch) {
-                if rows.contains(&row) {
-                    provenances.insert((*index, row), (provenance.0.into(), provenance.1));
+            for (identity, (source, position)) in identities(&batch).zip(provenance_of(&batch)) {
+                if let Some(identity) = identity.filter(|_| rows.contains(&row)) {
+                    let provenance = (Arc::from(source), position);
+                    copies
+                        .entry(identity)
+                        .or_default()
+                        .push((provenance, *index));
                 }
                 row += 1;
             }
         }
     }
-    for copies in repeated {
-        let mut places: Vec<(&Provenance, u32)> = copies
-            .iter()
-            .map(|(_, part, row)| (&provenances[&(*part, *row)], *part))
-            .collect();
-        places.sort();
-        for (provenance, part) in &places[1..] {
-            losers[*part as usize].insert((*provenance).clone());
+    for mut copies in copies.into_values() {
+        copies.sort();
+        for (provenance, part) in copies.drain(1..) {
+            losers[part as usize].insert(provenance);
         }
     }
     Ok(())

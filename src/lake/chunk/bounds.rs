@@ -94,14 +94,15 @@ impl<'d, 'v> Order<'d, 'v> {
 
     /// The bounds of the values of these codes.
     pub fn bounds(&self, codes: &[u32]) -> Bounds<'v> {
-        if self.ranks.is_empty() {
+        if self.ranks.is_empty() || codes.is_empty() {
             return None;
         }
-        let ranks = codes.iter().map(|code| self.ranks[*code as usize]);
-        let (min, max) = ranks.fold(None, |bounds, rank| match bounds {
-            None => Some((rank, rank)),
-            Some((min, max)) => Some((rank.min(min), rank.max(max))),
-        })?;
+        let (mut min, mut max) = (u32::MAX, 0);
+        for code in codes {
+            let rank = self.ranks[*code as usize];
+            min = min.min(rank);
+            max = max.max(rank);
+        }
         let value = |rank: u32| self.dictionary[self.sorted[rank as usize] as usize];
         Some((value(min), value(max)))
     }
