@@ -20,7 +20,7 @@ use crate::event::schema::{Events, Operations, Table};
 use crate::event::time;
 
 /// Rows that wait for their row group hold at most this, in bytes.
-pub const PENDING_BYTES: usize = 16 << 20;
+pub const PENDING_BYTES: usize = 8 << 20;
 
 /// Event dates whose parts are open at once; a further one closes the part used longest ago.
 pub const MAX_OPEN_DATES: usize = 16;
@@ -273,10 +273,24 @@ fn encode(
 }
 
 /// The identities of the events last kept: bounded, and the same for the same order of events.
-#[derive(Default)]
 struct RecentIdentities {
-    newer: HashSet<u128, BuildHasherDefault<IdentityHasher>>,
-    older: HashSet<u128, BuildHasherDefault<IdentityHasher>>,
+    newer: IdentitySet,
+    older: IdentitySet,
+}
+
+type IdentitySet = HashSet<u128, BuildHasherDefault<IdentityHasher>>;
+
+impl Default for RecentIdentities {
+    fn default() -> Self {
+        // Room from the beginning: a set that grows moves all it holds, and for a while holds it
+        // twice.
+        let set =
+            || IdentitySet::with_capacity_and_hasher(REMEMBERED_IDENTITIES, Default::default());
+        Self {
+            newer: set(),
+            older: set(),
+        }
+    }
 }
 
 impl RecentIdentities {
@@ -286,8 +300,8 @@ impl RecentIdentities {
             return false;
         }
         if self.newer.len() == REMEMBERED_IDENTITIES {
-            let next = HashSet::with_capacity_and_hasher(REMEMBERED_IDENTITIES, Default::default());
-            self.older = std::mem::replace(&mut self.newer, next);
+            std::mem::swap(&mut self.newer, &mut self.older);
+            self.newer.clear();
         }
         self.newer.insert(identity)
     }
