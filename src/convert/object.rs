@@ -336,6 +336,7 @@ impl GroupDecoder<'_> {
         let notes = event.notes.join(",");
         self.decoder.builder.push(&EventRow {
             event: &event,
+            known_principal: None,
             selection,
             notes: (!notes.is_empty()).then_some(&notes),
             source: place.source.uri,

@@ -141,13 +141,23 @@ pub struct RowsBuilder {
     /// The `userIdentity` of each principal.
     identities: Texts,
     identity_codes: Interner,
+    /// Which of the principals' columns has their account.
+    account: usize,
 }
 
 impl Default for RowsBuilder {
     fn default() -> Self {
+        let principals = ColumnsBuilder::new(Of::Principal);
+        let is_account =
+            |(_, column, _): &(_, &schema::Column<Events>, _)| column.name == "user_account_id";
         Self {
+            account: principals
+                .columns
+                .iter()
+                .position(is_account)
+                .expect("principals have an account"),
             events: ColumnsBuilder::new(Of::Row),
-            principals: ColumnsBuilder::new(Of::Principal),
+            principals,
             operations: ColumnsBuilder::new(Of::Row),
             keys: Vec::new(),
             identities: Texts::default(),
@@ -172,8 +182,10 @@ impl RowsBuilder {
             }
         }
         self.events.push(row);
-        let identity_text = event.user_identity.map_or("", |identity| identity.raw());
-        let principal = self.principal(identity_text, |principals| principals.push(row));
+        let principal = row.known_principal.unwrap_or_else(|| {
+            let identity_text = event.user_identity.map_or("", |identity| identity.raw());
+            self.principal(identity_text, |principals| principals.push(row))
+        });
         self.keys.push(RowKey {
             identity: identity(
                 [
@@ -191,6 +203,22 @@ impl RowsBuilder {
         });
     }
 
+    /// The principal of this `userIdentity`, where an event before had the same text.
+    pub fn known_principal(&self, identity_text: &str) -> Option<u32> {
+        let last = self.keys.last().map(|key| key.principal);
+        last.filter(|last| self.identities.is(*last, identity_text))
+            .or_else(|| self.identity_codes.find(&self.identities, identity_text))
+    }
+
+    /// The account of a principal.
+    pub fn account_of(&self, principal: u32) -> Option<&str> {
+        let (_, _, accounts) = &self.principals.columns[self.account];
+        match accounts.column().get(principal as usize)? {
+            Value::Text(text) => Some(text),
+            Value::Number(_) | Value::Flag(_) => None,
+        }
+    }
+
     /// Appends a copy of an event of other rows, with its operations.
     pub fn copy(&mut self, from: &Rows, row: usize) {
         let key = from.keys[row];
@@ -200,7 +228,7 @@ impl RowsBuilder {
         }
         self.events.copy(&from.events, row);
         let principal = key.principal as usize;
-        let identity_text = match from.principals.0[user_identity_column()].get(principal) {
+        let identity_text = match from.principals.0[place_of("user_identity")].get(principal) {
             Some(Value::Text(text)) => text,
             _ => "",
         };
@@ -245,11 +273,12 @@ impl RowsBuilder {
     }
 }
 
-fn user_identity_column() -> usize {
+/// The place of a column of `events`.
+fn place_of(name: &str) -> usize {
     Events::COLUMNS
         .iter()
-        .position(|column| column.name == "user_identity")
-        .expect("the column table has the userIdentity")
+        .position(|column| column.name == name)
+        .expect("the column table has it")
 }
 
 /// The identity under which an event is kept once: recipient account, event ID, source, name and

@@ -177,10 +177,17 @@ pub struct Interner {
 }
 
 impl Interner {
+    /// The code of `text`, if it is stored.
+    pub fn find(&self, texts: &Texts, text: &str) -> Option<u32> {
+        let hash = self.hasher.hash_one(text.as_bytes());
+        let is_it = |code: &u32| texts.is(*code, text);
+        self.codes.find(hash, is_it).copied()
+    }
+
     /// The code of `text`, which is stored if it is new.
     pub fn code(&mut self, texts: &mut Texts, text: &str) -> u32 {
         let hash = self.hasher.hash_one(text.as_bytes());
-        let is_it = |code: &u32| texts.bytes(*code as usize) == text.as_bytes();
+        let is_it = |code: &u32| texts.is(*code, text);
         if let Some(code) = self.codes.find(hash, is_it) {
             return *code;
         }
@@ -235,6 +242,10 @@ impl ColumnBuilder {
             }
             (column, value) => unreachable!("{value:?} is no value of {column:?}"),
         }
+    }
+
+    pub fn column(&self) -> &Column {
+        &self.column
     }
 
     /// The column so far; the builder is empty afterwards.

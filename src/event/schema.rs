@@ -93,6 +93,8 @@ pub enum Storage {
 /// What a row of `events` is made from.
 pub struct EventRow<'a> {
     pub event: &'a Event<'a>,
+    /// The principal, where rows before had the same: then the event's own is not read.
+    pub known_principal: Option<u32>,
     /// Whether the selectors decided, or could not.
     pub selection: &'a str,
     pub notes: Option<&'a str>,
