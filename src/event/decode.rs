@@ -137,6 +137,9 @@ impl<'d> Event<'d> {
         let Some(version) = self.event_version else {
             return Ok(());
         };
+        if version.starts_with("1.") {
+            return Ok(());
+        }
         let major = version.split('.').next().unwrap_or_default();
         match major.parse::<u32>() {
             Ok(1) => Ok(()),
