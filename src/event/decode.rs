@@ -92,26 +92,66 @@ impl Extra {
 impl<'d> Event<'d> {
     /// Decodes the members alone: enough to select by. [`Event::normalise`] does the rest.
     pub fn decode(record: Json<'d>) -> Result<Self, DecodeError> {
-        let mut members = Members::default();
-        if !members.take_all_if_unique(record) {
-            members = Members::default();
-            let last = last_members(record);
-            if last.len() < record.members().count() {
-                members.event.notes.push("duplicate_member");
+        let mut event = Event::default();
+        let mut apart = Apart::default();
+        if !event.take_all_if_unique(record, &mut apart) {
+            (event, apart) = Default::default();
+            let members = last_members(record);
+            if members.len() < record.members().count() {
+                event.notes.push("duplicate_member");
             }
-            for (name, value) in last {
-                members.take(name, name_hash(name), value);
+            for (name, value) in members {
+                event.take(name, name_hash(name), value, &mut apart);
             }
         }
-        let Members {
-            mut event,
+        let Apart {
             event_time,
             mut extra,
-        } = members;
+        } = apart;
         event.set_time(event_time, &mut extra);
         event.check_version()?;
         event.extra = extra.finish();
         Ok(event)
+    }
+
+    /// Takes the members, or stops where a name may be a repeated one; never wrong with "yes".
+    fn take_all_if_unique(&mut self, record: Json<'d>, apart: &mut Apart<'d>) -> bool {
+        let mut seen = [0_u64; NAME_HASHES / 64];
+        for (name, value) in record.members() {
+            let hash = name_hash(name);
+            let (word, bit) = (&mut seen[hash / 64], 1 << (hash % 64));
+            if *word & bit != 0 {
+                return false;
+            }
+            *word |= bit;
+            self.take(name, hash, value, apart);
+        }
+        true
+    }
+
+    fn take(&mut self, name: &str, hash: usize, value: Json<'d>, apart: &mut Apart<'d>) {
+        let known = FIELDS.get(usize::from(FIELD_BY_HASH[hash]));
+        match known.filter(|(known, _)| *known == name) {
+            Some((_, Field::Text(field))) => {
+                let text = faithful_text(value);
+                *field(self) = text;
+                if text.is_none() && !value.is_null() {
+                    apart.extra.keep(name, value);
+                }
+            }
+            Some((_, Field::Json(field))) => {
+                *field(self) = (!value.is_null()).then_some(value);
+            }
+            Some((_, Field::Bool(field))) => {
+                let truth = value.as_bool();
+                *field(self) = truth.or_else(|| bool_text(value));
+                if truth.is_none() && !value.is_null() {
+                    apart.extra.keep(name, value);
+                }
+            }
+            Some((_, Field::Time)) => apart.event_time = Some(value),
+            None => apart.extra.keep(name, value),
+        }
     }
 
     fn set_time(&mut self, value: Option<Json<'d>>, extra: &mut Extra) {
@@ -204,54 +244,11 @@ impl<'d> Event<'d> {
     }
 }
 
-/// What a record's members have told so far.
+/// Members that are not put into their fields at once.
 #[derive(Default)]
-struct Members<'d> {
-    event: Event<'d>,
+struct Apart<'d> {
     event_time: Option<Json<'d>>,
     extra: Extra,
-}
-
-impl<'d> Members<'d> {
-    /// Takes the members, or stops where a name may be a repeated one; never wrong with "yes".
-    fn take_all_if_unique(&mut self, record: Json<'d>) -> bool {
-        let mut seen = [0_u64; NAME_HASHES / 64];
-        for (name, value) in record.members() {
-            let hash = name_hash(name);
-            let (word, bit) = (&mut seen[hash / 64], 1 << (hash % 64));
-            if *word & bit != 0 {
-                return false;
-            }
-            *word |= bit;
-            self.take(name, hash, value);
-        }
-        true
-    }
-
-    fn take(&mut self, name: &str, hash: usize, value: Json<'d>) {
-        let known = FIELDS.get(usize::from(FIELD_BY_HASH[hash]));
-        match known.filter(|(known, _)| *known == name) {
-            Some((_, Field::Text(field))) => {
-                let text = faithful_text(value);
-                *field(&mut self.event) = text;
-                if text.is_none() && !value.is_null() {
-                    self.extra.keep(name, value);
-                }
-            }
-            Some((_, Field::Json(field))) => {
-                *field(&mut self.event) = (!value.is_null()).then_some(value);
-            }
-            Some((_, Field::Bool(field))) => {
-                let truth = value.as_bool();
-                *field(&mut self.event) = truth.or_else(|| bool_text(value));
-                if truth.is_none() && !value.is_null() {
-                    self.extra.keep(name, value);
-                }
-            }
-            Some((_, Field::Time)) => self.event_time = Some(value),
-            None => self.extra.keep(name, value),
-        }
-    }
 }
 
 /// Where a member of the record stands in the event.

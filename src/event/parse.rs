@@ -350,12 +350,18 @@ impl<'d> Json<'d> {
 
     /// The member of that name whatever its ASCII letter case; an exact match wins.
     pub fn get_ignore_case(self, name: &str) -> Option<Json<'d>> {
-        self.get(name).or_else(|| {
-            self.members()
-                .filter(|(member, _)| member.eq_ignore_ascii_case(name))
-                .last()
-                .map(|(_, value)| value)
-        })
+        let (mut exact, mut alike) = (None, None);
+        for (member, value) in self.members() {
+            if member.eq_ignore_ascii_case(name) {
+                let found = if member == name {
+                    &mut exact
+                } else {
+                    &mut alike
+                };
+                *found = Some(value);
+            }
+        }
+        exact.or(alike)
     }
 
     /// The tape position after the value.
