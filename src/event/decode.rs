@@ -93,99 +93,65 @@ impl<'d> Event<'d> {
     /// Decodes the members alone: enough to select by. [`Event::normalise`] does the rest.
     pub fn decode(record: Json<'d>) -> Result<Self, DecodeError> {
         let mut event = Event::default();
-        let mut extra = Extra::default();
-        let mut event_time = None;
-        if may_repeat_a_member(record) {
+        let mut apart = Apart::default();
+        if !event.take_all_if_unique(record, &mut apart) {
+            (event, apart) = Default::default();
             let members = last_members(record);
             if members.len() < record.members().count() {
                 event.notes.push("duplicate_member");
             }
             for (name, value) in members {
-                event.take_member(name, value, &mut event_time, &mut extra);
-            }
-        } else {
-            for (name, value) in record.members() {
-                event.take_member(name, value, &mut event_time, &mut extra);
+                event.take(name, name_hash(name), value, &mut apart);
             }
         }
+        let Apart {
+            event_time,
+            mut extra,
+        } = apart;
         event.set_time(event_time, &mut extra);
         event.check_version()?;
         event.extra = extra.finish();
         Ok(event)
     }
 
-    fn take_member(
-        &mut self,
-        name: &'d str,
-        value: Json<'d>,
-        event_time: &mut Option<Json<'d>>,
-        extra: &mut Extra,
-    ) {
-        if name == "eventTime" {
-            *event_time = Some(value);
-        } else if let Some(field) = self.text_field(name) {
-            *field = faithful_text(value);
-            if field.is_none() && !value.is_null() {
-                extra.keep(name, value);
+    /// Takes the members, or stops where a name may be a repeated one; never wrong with "yes".
+    fn take_all_if_unique(&mut self, record: Json<'d>, apart: &mut Apart<'d>) -> bool {
+        let mut seen = [0_u64; NAME_HASHES / 64];
+        for (name, value) in record.members() {
+            let hash = name_hash(name);
+            let (word, bit) = (&mut seen[hash / 64], 1 << (hash % 64));
+            if *word & bit != 0 {
+                return false;
             }
-        } else if let Some(field) = self.json_field(name) {
-            *field = (!value.is_null()).then_some(value);
-        } else if let Some(field) = self.bool_field(name) {
-            *field = value.as_bool().or_else(|| bool_text(value));
-            if value.as_bool().is_none() && !value.is_null() {
-                extra.keep(name, value);
-            }
-        } else {
-            extra.keep(name, value);
+            *word |= bit;
+            self.take(name, hash, value, apart);
         }
+        true
     }
 
-    fn text_field(&mut self, name: &str) -> Option<&mut Option<&'d str>> {
-        Some(match name {
-            "eventVersion" => &mut self.event_version,
-            "eventID" => &mut self.event_id,
-            "eventSource" => &mut self.event_source,
-            "eventName" => &mut self.event_name,
-            "awsRegion" => &mut self.aws_region,
-            "sourceIPAddress" => &mut self.source_ip_address,
-            "userAgent" => &mut self.user_agent,
-            "errorCode" => &mut self.error_code,
-            "errorMessage" => &mut self.error_message,
-            "requestID" => &mut self.request_id,
-            "eventType" => &mut self.event_type,
-            "eventCategory" => &mut self.event_category,
-            "apiVersion" => &mut self.api_version,
-            "recipientAccountId" => &mut self.recipient_account_id,
-            "sharedEventID" => &mut self.shared_event_id,
-            "vpcEndpointId" => &mut self.vpc_endpoint_id,
-            "vpcEndpointAccountId" => &mut self.vpc_endpoint_account_id,
-            "sessionCredentialFromConsole" => &mut self.session_credential_from_console,
-            _ => return None,
-        })
-    }
-
-    fn json_field(&mut self, name: &str) -> Option<&mut Option<Json<'d>>> {
-        Some(match name {
-            "userIdentity" => &mut self.user_identity,
-            "requestParameters" => &mut self.request_parameters,
-            "responseElements" => &mut self.response_elements,
-            "additionalEventData" => &mut self.additional_event_data,
-            "serviceEventDetails" => &mut self.service_event_details,
-            "resources" => &mut self.resources,
-            "addendum" => &mut self.addendum,
-            "edgeDeviceDetails" => &mut self.edge_device_details,
-            "tlsDetails" => &mut self.tls_details,
-            "eventContext" => &mut self.event_context,
-            _ => return None,
-        })
-    }
-
-    fn bool_field(&mut self, name: &str) -> Option<&mut Option<bool>> {
-        Some(match name {
-            "managementEvent" => &mut self.management_event,
-            "readOnly" => &mut self.read_only,
-            _ => return None,
-        })
+    fn take(&mut self, name: &str, hash: usize, value: Json<'d>, apart: &mut Apart<'d>) {
+        let known = FIELDS.get(usize::from(FIELD_BY_HASH[hash]));
+        match known.filter(|(known, _)| *known == name) {
+            Some((_, Field::Text(field))) => {
+                let text = faithful_text(value);
+                *field(self) = text;
+                if text.is_none() && !value.is_null() {
+                    apart.extra.keep(name, value);
+                }
+            }
+            Some((_, Field::Json(field))) => {
+                *field(self) = (!value.is_null()).then_some(value);
+            }
+            Some((_, Field::Bool(field))) => {
+                let truth = value.as_bool();
+                *field(self) = truth.or_else(|| bool_text(value));
+                if truth.is_none() && !value.is_null() {
+                    apart.extra.keep(name, value);
+                }
+            }
+            Some((_, Field::Time)) => apart.event_time = Some(value),
+            None => apart.extra.keep(name, value),
+        }
     }
 
     fn set_time(&mut self, value: Option<Json<'d>>, extra: &mut Extra) {
@@ -211,6 +177,9 @@ impl<'d> Event<'d> {
         let Some(version) = self.event_version else {
             return Ok(());
         };
+        if version.starts_with("1.") {
+            return Ok(());
+        }
         let major = version.split('.').next().unwrap_or_default();
         match major.parse::<u32>() {
             Ok(1) => Ok(()),
@@ -275,26 +244,103 @@ impl<'d> Event<'d> {
     }
 }
 
-/// Whether two members may have the same name; a quick test that is never wrong with "no".
-fn may_repeat_a_member(record: Json<'_>) -> bool {
-    let mut seen = [0_u64; 64];
-    record.members().any(|(name, _)| {
-        let hash = name_hash(name);
-        let (word, bit) = ((hash >> 6) as usize, 1 << (hash & 63));
-        let repeated = seen[word] & bit != 0;
-        seen[word] |= bit;
-        repeated
-    })
+/// Members that are not put into their fields at once.
+#[derive(Default)]
+struct Apart<'d> {
+    event_time: Option<Json<'d>>,
+    extra: Extra,
 }
 
+/// Where a member of the record stands in the event.
+enum Field {
+    Time,
+    Text(for<'e, 'd> fn(&'e mut Event<'d>) -> &'e mut Option<&'d str>),
+    Json(for<'e, 'd> fn(&'e mut Event<'d>) -> &'e mut Option<Json<'d>>),
+    Bool(for<'e, 'd> fn(&'e mut Event<'d>) -> &'e mut Option<bool>),
+}
+
+/// The members that have a field.
+static FIELDS: [(&str, Field); 31] = {
+    use Field::{Bool, Json, Text, Time};
+    [
+        ("eventTime", Time),
+        ("eventVersion", Text(|e| &mut e.event_version)),
+        ("eventID", Text(|e| &mut e.event_id)),
+        ("eventSource", Text(|e| &mut e.event_source)),
+        ("eventName", Text(|e| &mut e.event_name)),
+        ("awsRegion", Text(|e| &mut e.aws_region)),
+        ("sourceIPAddress", Text(|e| &mut e.source_ip_address)),
+        ("userAgent", Text(|e| &mut e.user_agent)),
+        ("errorCode", Text(|e| &mut e.error_code)),
+        ("errorMessage", Text(|e| &mut e.error_message)),
+        ("requestID", Text(|e| &mut e.request_id)),
+        ("eventType", Text(|e| &mut e.event_type)),
+        ("eventCategory", Text(|e| &mut e.event_category)),
+        ("apiVersion", Text(|e| &mut e.api_version)),
+        ("recipientAccountId", Text(|e| &mut e.recipient_account_id)),
+        ("sharedEventID", Text(|e| &mut e.shared_event_id)),
+        ("vpcEndpointId", Text(|e| &mut e.vpc_endpoint_id)),
+        (
+            "vpcEndpointAccountId",
+            Text(|e| &mut e.vpc_endpoint_account_id),
+        ),
+        (
+            "sessionCredentialFromConsole",
+            Text(|e| &mut e.session_credential_from_console),
+        ),
+        ("userIdentity", Json(|e| &mut e.user_identity)),
+        ("requestParameters", Json(|e| &mut e.request_parameters)),
+        ("responseElements", Json(|e| &mut e.response_elements)),
+        (
+            "additionalEventData",
+            Json(|e| &mut e.additional_event_data),
+        ),
+        (
+            "serviceEventDetails",
+            Json(|e| &mut e.service_event_details),
+        ),
+        ("resources", Json(|e| &mut e.resources)),
+        ("addendum", Json(|e| &mut e.addendum)),
+        ("edgeDeviceDetails", Json(|e| &mut e.edge_device_details)),
+        ("tlsDetails", Json(|e| &mut e.tls_details)),
+        ("eventContext", Json(|e| &mut e.event_context)),
+        ("managementEvent", Bool(|e| &mut e.management_event)),
+        ("readOnly", Bool(|e| &mut e.read_only)),
+    ]
+};
+
+/// The place in [`FIELDS`] of the only name there that has a hash.
+static FIELD_BY_HASH: [u8; NAME_HASHES] = {
+    let mut fields = [u8::MAX; NAME_HASHES];
+    let mut at = 0;
+    while at < FIELDS.len() {
+        let field = &mut fields[name_hash(FIELDS[at].0)];
+        assert!(*field == u8::MAX, "two names have one hash");
+        *field = at as u8;
+        at += 1;
+    }
+    fields
+};
+
+const NAME_HASHES: usize = 1 << 12;
+
 /// A hash of 12 bits under which the names that AWS writes are all different.
-fn name_hash(name: &str) -> u64 {
+const fn name_hash(name: &str) -> usize {
     let bytes = name.as_bytes();
-    let word = |bytes: Option<&[u8; 8]>| bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    let (first, last) = (bytes.first_chunk(), bytes.last_chunk());
-    let short = bytes.iter().take(7).fold(0, |n, b| n << 8 | u64::from(*b));
-    let mix = word(first) ^ word(last).rotate_left(23) ^ short ^ (bytes.len() as u64) << 56;
-    mix.wrapping_mul(NAME_HASH_FACTOR) >> 52
+    let mix = match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => {
+            u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(23)
+        }
+        _ => {
+            let (mut short, mut at) = (0, 0);
+            while at < bytes.len() {
+                short = short << 8 | bytes[at] as u64;
+                at += 1;
+            }
+            short
+        }
+    };
+    ((mix ^ (bytes.len() as u64) << 56).wrapping_mul(NAME_HASH_FACTOR) >> 52) as usize
 }
 
 /// Chosen so that no two of the names that AWS writes collide.
@@ -323,11 +369,7 @@ fn last_members<'d>(record: Json<'d>) -> Vec<(&'d str, Json<'d>)> {
 /// means absent) and for other kinds of value.
 fn faithful_text<'d>(value: Json<'d>) -> Option<&'d str> {
     let text = value.as_str().filter(|text| !text.is_empty())?;
-    // A replaced lone surrogate does not give its escape back.
-    let replaced = !value.is_plain_str()
-        && text.contains('\u{fffd}')
-        && value.raw().to_ascii_lowercase().contains("\\ud");
-    (!replaced).then_some(text)
+    (!value.has_lone_surrogate()).then_some(text)
 }
 
 /// `"true"` and `"false"` as exports write booleans.
@@ -345,12 +387,13 @@ mod tests {
     use crate::event::schema::{Events, Table};
 
     #[test]
-    fn the_names_that_aws_writes_do_not_collide() {
-        let mut names: Vec<&str> = Events::COLUMNS.iter().filter_map(|c| c.member).collect();
-        names.push("eventTime");
-        let mut hashes: Vec<u64> = names.iter().map(|name| name_hash(name)).collect();
-        hashes.sort_unstable();
-        hashes.dedup();
-        assert_eq!(hashes.len(), names.len());
+    fn every_member_that_has_a_column_has_a_field() {
+        let mut columns: Vec<&str> = Events::COLUMNS.iter().filter_map(|c| c.member).collect();
+        columns.push("eventTime");
+        let mut fields: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        fields.sort_unstable();
+        assert_eq!(columns, fields);
     }
 }

@@ -1,8 +1,9 @@
 //! Reads one record's text as JSON; the only place that names the JSON crate.
 //!
 //! A record is parsed onto simd-json's tape, in buffers that one worker reuses for every record.
-//! The tape gives validated, unescaped values; the raw text of any value (number spelling
-//! included) is found again through the structural offsets that the parser has computed anyway.
+//! The tape gives validated, unescaped values. The raw text of a value (number spelling included)
+//! is wanted of a few only, and is then found from the strings around it: the parser leaves the
+//! unescaped text of a string in the buffer where the string began.
 
 use simd_json::{Buffers, INPUT_PADDING, Node, StaticNode, Tape};
 
@@ -29,15 +30,6 @@ pub struct Parser {
     scratch: Vec<u8>,
     buffers: Buffers,
     tape: Tape<'static>,
-    spans: Vec<Span>,
-    open: Vec<u32>,
-}
-
-/// Where a tape node's text stands in the record: `start..end` in bytes.
-#[derive(Clone, Copy)]
-struct Span {
-    start: u32,
-    end: u32,
 }
 
 impl Default for Parser {
@@ -46,8 +38,6 @@ impl Default for Parser {
             scratch: Vec::new(),
             buffers: Buffers::with_max_depth(0, MAX_NESTING),
             tape: Tape(Vec::new()),
-            spans: Vec::new(),
-            open: Vec::new(),
         }
     }
 }
@@ -60,8 +50,9 @@ impl Parser {
         read: impl FnOnce(Json<'_>) -> R,
     ) -> Result<R, ParseError> {
         let text = std::str::from_utf8(text).map_err(|e| ParseError::Utf8(e.valid_up_to()))?;
-        self.load(text);
+        let mut strings = self.load(text);
         let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
+        let mut is_neutralised = false;
         let mut outcome = simd_json::fill_tape_padded(
             &mut self.scratch,
             text.len(),
@@ -73,8 +64,9 @@ impl Parser {
             // Numbers beyond 64 bits and lone surrogates are JSON all the same: their text is
             // kept, so the tape only has to accept the rest.
             self.tape = tape.reset();
-            self.load(text);
-            if neutralise(&mut self.scratch[..text.len()]) {
+            strings = self.load(text);
+            is_neutralised = neutralise(&mut self.scratch[..text.len()]);
+            if is_neutralised {
                 let mut retried = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
                 outcome = simd_json::fill_tape_padded(
                     &mut self.scratch,
@@ -89,28 +81,29 @@ impl Parser {
             }
         }
         let result = outcome.map(|()| {
-            locate(
-                text,
-                self.buffers.structural_indexes(),
-                &mut self.spans,
-                &mut self.open,
-            );
-            debug_assert_eq!(self.spans.len(), tape.0.len());
-            read(Json {
+            let document = Document {
                 text,
                 nodes: &tape.0,
-                spans: &self.spans,
+                strings,
+                has_escapes: memchr::memchr(b'\\', text.as_bytes()).is_some(),
+                is_neutralised,
+            };
+            read(Json {
+                document: &document,
                 at: 0,
+                from: 0,
             })
         });
         self.tape = tape.reset();
         result
     }
 
-    fn load(&mut self, text: &str) {
+    /// Fills the buffer; answers its address.
+    fn load(&mut self, text: &str) -> usize {
         self.scratch.clear();
         self.scratch.extend_from_slice(text.as_bytes());
         self.scratch.resize(text.len() + INPUT_PADDING, 0);
+        self.scratch.as_ptr().addr()
     }
 }
 
@@ -125,53 +118,91 @@ fn syntax_error(text: &str, error: &simd_json::Error) -> ParseError {
     }
 }
 
-/// Finds the text of every tape node, in tape order, from the parser's structural offsets.
-fn locate(text: &str, structurals: &[u32], spans: &mut Vec<Span>, open: &mut Vec<u32>) {
-    spans.clear();
-    open.clear();
-    let bytes = text.as_bytes();
-    let mut scalar_pending = false;
-    for &at in structurals {
-        let Some(&byte) = bytes.get(at as usize) else {
-            break;
-        };
-        let is_structural = matches!(byte, b'{' | b'}' | b'[' | b']' | b',' | b':');
-        if is_structural && scalar_pending {
-            if let Some(scalar) = spans.last_mut() {
-                scalar.end = at;
-            }
-            scalar_pending = false;
+/// A parsed record.
+struct Document<'d> {
+    text: &'d str,
+    nodes: &'d [Node<'d>],
+    /// The address of the buffer that holds the strings' unescaped texts, each at the place that
+    /// the string has in `text`.
+    strings: usize,
+    has_escapes: bool,
+    /// Whether the strings' unescaped texts are of a text that was neutralised.
+    is_neutralised: bool,
+}
+
+impl Document<'_> {
+    /// Where the text of a string begins, after its opening quote.
+    fn place(&self, string: &str) -> usize {
+        string.as_ptr().addr() - self.strings
+    }
+
+    /// Whether a string is written as it is read, with nothing escaped.
+    fn is_plain(&self, string: &str) -> bool {
+        if !self.has_escapes {
+            return true;
         }
-        match byte {
-            b',' | b':' => {}
-            b'}' | b']' => {
-                if let Some(container) = open.pop() {
-                    spans[container as usize].end = at + 1;
-                }
-            }
-            b'{' | b'[' => {
-                open.push(spans.len() as u32);
-                spans.push(Span { start: at, end: at });
-            }
-            _ => {
-                spans.push(Span {
-                    start: at,
-                    end: bytes.len() as u32,
-                });
-                scalar_pending = true;
-            }
+        let (text, start) = (self.text.as_bytes(), self.place(string));
+        let end = start + string.len();
+        text[end] == b'"' && memchr::memchr(b'\\', &text[start..end]).is_none()
+    }
+
+    /// The place after a string's closing quote.
+    fn end_of_string(&self, string: &str) -> usize {
+        let mut at = self.place(string);
+        if self.is_plain(string) {
+            return at + string.len() + 1;
         }
+        let text = self.text.as_bytes();
+        while let Some(found) = memchr::memchr2(b'"', b'\\', &text[at..]) {
+            at += found;
+            if text[at] == b'"' {
+                return at + 1;
+            }
+            at += 2;
+        }
+        text.len()
+    }
+
+    /// The name of a member, by its place on the tape.
+    fn name(&self, at: u32) -> &str {
+        match self.nodes[at as usize] {
+            Node::String(name) => name,
+            _ => unreachable!("the tape has a name before each member's value"),
+        }
+    }
+
+    /// The place after the last byte before `at` that is none of `skipped`.
+    fn skip_back(&self, at: usize, skipped: impl Fn(u8) -> bool) -> usize {
+        let mut before = self.text.as_bytes()[..at].iter();
+        before
+            .rposition(|byte| !skipped(*byte))
+            .map_or(0, |last| last + 1)
+    }
+
+    /// The first place from `at` on whose byte is none of `skipped`.
+    fn skip(&self, at: usize, skipped: impl Fn(u8) -> bool) -> usize {
+        let rest = &self.text.as_bytes()[at..];
+        let found = rest.iter().position(|byte| !skipped(*byte));
+        at + found.unwrap_or(rest.len())
     }
 }
 
 /// One JSON value of a parsed record. Cheap to copy.
 #[derive(Clone, Copy)]
 pub struct Json<'d> {
-    text: &'d str,
-    nodes: &'d [Node<'d>],
-    spans: &'d [Span],
-    at: usize,
+    document: &'d Document<'d>,
+    /// Its place on the tape.
+    at: u32,
+    /// Of an element (and the whole): a place before its text, with at most white space or a
+    /// comma between; of no meaning for a string. Of a member's value: [`MEMBER`] or
+    /// [`LAST_MEMBER`].
+    from: u32,
 }
+
+/// Says that the value stands between its own name and another member's.
+const MEMBER: u32 = u32::MAX;
+/// Says that the value stands between its own name and the object's end.
+const LAST_MEMBER: u32 = u32::MAX - 1;
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,8 +216,12 @@ pub enum Kind {
 }
 
 impl<'d> Json<'d> {
+    fn node(self) -> &'d Node<'d> {
+        &self.document.nodes[self.at as usize]
+    }
+
     pub fn kind(self) -> Kind {
-        match &self.nodes[self.at] {
+        match self.node() {
             Node::String(_) => Kind::String,
             Node::Object { .. } => Kind::Object,
             Node::Array { .. } => Kind::Array,
@@ -198,13 +233,44 @@ impl<'d> Json<'d> {
 
     /// The value's own text, as the record spells it.
     pub fn raw(self) -> &'d str {
-        let span = self.spans[self.at];
-        self.text[span.start as usize..span.end as usize].trim_end_matches(is_json_space)
+        &self.document.text[self.start()..self.end()]
+    }
+
+    fn start(self) -> usize {
+        let from = match (self.node(), self.from) {
+            (Node::String(text), _) => return self.document.place(text) - 1,
+            (_, MEMBER | LAST_MEMBER) => {
+                self.document.end_of_string(self.document.name(self.at - 1))
+            }
+            (_, from) => from as usize,
+        };
+        let is_between = |byte| is_json_space(byte) || matches!(byte, b':' | b',');
+        self.document.skip(from, is_between)
+    }
+
+    fn end(self) -> usize {
+        let last = match self.node() {
+            Node::String(text) => return self.document.end_of_string(text),
+            _ if self.from == MEMBER => {
+                let next = self.document.place(self.document.name(self.after())) - 1;
+                return self
+                    .document
+                    .skip_back(next, |byte| is_json_space(byte) || byte == b',');
+            }
+            Node::Static(_) => {
+                let is_inside = |byte| !is_json_space(byte) && !matches!(byte, b',' | b']' | b'}');
+                return self.document.skip(self.start(), is_inside);
+            }
+            Node::Object { .. } => self.members().last().map(|(_, value)| value),
+            Node::Array { .. } => self.elements().last(),
+        };
+        let inside = last.map_or_else(|| self.start() + 1, Json::end);
+        self.document.skip(inside, is_json_space) + 1
     }
 
     /// The unescaped text of a string.
     pub fn as_str(self) -> Option<&'d str> {
-        match self.nodes[self.at] {
+        match *self.node() {
             Node::String(text) => Some(text),
             _ => None,
         }
@@ -212,14 +278,20 @@ impl<'d> Json<'d> {
 
     /// Whether `raw()` is exactly the text of `as_str()` between quotes, with nothing escaped.
     pub fn is_plain_str(self) -> bool {
-        match self.nodes[self.at] {
-            Node::String(text) => self.raw().len() == text.len() + 2,
-            _ => false,
-        }
+        self.as_str()
+            .is_some_and(|text| self.document.is_plain(text))
+    }
+
+    /// Whether a lone surrogate of a string had to be replaced, so that `as_str()` has lost it.
+    pub fn has_lone_surrogate(self) -> bool {
+        self.document.is_neutralised
+            && !self.is_plain_str()
+            && self.as_str().is_some_and(|text| text.contains('\u{fffd}'))
+            && self.raw().to_ascii_lowercase().contains("\\ud")
     }
 
     pub fn as_bool(self) -> Option<bool> {
-        match self.nodes[self.at] {
+        match *self.node() {
             Node::Static(StaticNode::Bool(value)) => Some(value),
             _ => None,
         }
@@ -239,17 +311,17 @@ impl<'d> Json<'d> {
 
     /// An object, and not an empty one.
     pub fn is_filled_object(self) -> bool {
-        matches!(self.nodes[self.at], Node::Object { len, .. } if len > 0)
+        matches!(self.node(), Node::Object { len, .. } if *len > 0)
     }
 
     /// Members of an object in the order written; none for anything else.
     pub fn members(self) -> Members<'d> {
-        let left = match self.nodes[self.at] {
+        let left = match *self.node() {
             Node::Object { len, .. } => len,
             _ => 0,
         };
         Members {
-            value: self,
+            document: self.document,
             at: self.at + 1,
             left,
         }
@@ -257,13 +329,13 @@ impl<'d> Json<'d> {
 
     /// Elements of an array in order; none for anything else.
     pub fn elements(self) -> Elements<'d> {
-        let left = match self.nodes[self.at] {
+        let left = match *self.node() {
             Node::Array { len, .. } => len,
             _ => 0,
         };
         Elements {
-            value: self,
-            at: self.at + 1,
+            array: self,
+            previous: None,
             left,
         }
     }
@@ -278,27 +350,33 @@ impl<'d> Json<'d> {
 
     /// The member of that name whatever its ASCII letter case; an exact match wins.
     pub fn get_ignore_case(self, name: &str) -> Option<Json<'d>> {
-        self.get(name).or_else(|| {
-            self.members()
-                .filter(|(member, _)| member.eq_ignore_ascii_case(name))
-                .last()
-                .map(|(_, value)| value)
-        })
+        let (mut exact, mut alike) = (None, None);
+        for (member, value) in self.members() {
+            if member.eq_ignore_ascii_case(name) {
+                let found = if member == name {
+                    &mut exact
+                } else {
+                    &mut alike
+                };
+                *found = Some(value);
+            }
+        }
+        exact.or(alike)
     }
 
-    /// The tape position after the value at `at`.
-    fn after(self, at: usize) -> usize {
-        match self.nodes[at] {
-            Node::Object { count, .. } | Node::Array { count, .. } => at + count + 1,
-            _ => at + 1,
+    /// The tape position after the value.
+    fn after(self) -> u32 {
+        match *self.node() {
+            Node::Object { count, .. } | Node::Array { count, .. } => self.at + count as u32 + 1,
+            _ => self.at + 1,
         }
     }
 }
 
 /// The members of an object: name and value.
 pub struct Members<'d> {
-    value: Json<'d>,
-    at: usize,
+    document: &'d Document<'d>,
+    at: u32,
     left: usize,
 }
 
@@ -310,22 +388,23 @@ impl<'d> Iterator for Members<'d> {
             return None;
         }
         self.left -= 1;
-        let Node::String(name) = self.value.nodes[self.at] else {
+        let Node::String(name) = self.document.nodes[self.at as usize] else {
             return None;
         };
         let member = Json {
+            document: self.document,
             at: self.at + 1,
-            ..self.value
+            from: if self.left == 0 { LAST_MEMBER } else { MEMBER },
         };
-        self.at = self.value.after(self.at + 1);
+        self.at = member.after();
         Some((name, member))
     }
 }
 
 /// The elements of an array.
 pub struct Elements<'d> {
-    value: Json<'d>,
-    at: usize,
+    array: Json<'d>,
+    previous: Option<Json<'d>>,
     left: usize,
 }
 
@@ -337,112 +416,25 @@ impl<'d> Iterator for Elements<'d> {
             return None;
         }
         self.left -= 1;
-        let element = Json {
-            at: self.at,
-            ..self.value
+        let mut element = Json {
+            document: self.array.document,
+            at: self.previous.map_or(self.array.at + 1, Json::after),
+            from: 0,
         };
-        self.at = self.value.after(self.at);
+        if element.as_str().is_none() {
+            element.from = match self.previous {
+                Some(previous) => previous.end() as u32,
+                None => self.array.start() as u32 + 1,
+            };
+        }
+        self.previous = Some(element);
         Some(element)
     }
 }
 
-fn is_json_space(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\n' | '\r')
+fn is_json_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Walks the value by our own accessors into serde_json's, through the raw text of scalars.
-    fn rebuild(value: Json<'_>) -> serde_json::Value {
-        match value.kind() {
-            Kind::Object => value
-                .members()
-                .map(|(name, member)| (name.to_owned(), rebuild(member)))
-                .collect(),
-            Kind::Array => value.elements().map(rebuild).collect(),
-            Kind::String => value.as_str().map_or(serde_json::Value::Null, Into::into),
-            _ => serde_json::from_str(value.raw()).expect("a scalar's raw text is JSON"),
-        }
-    }
-
-    #[test]
-    fn tape_and_spans_agree_with_serde_json() {
-        let mut parser = Parser::default();
-        for text in [
-            r#"{}"#,
-            r#"[]"#,
-            r#"{"a":{},"b":[],"c":[[],{}],"d":""}"#,
-            r#" { "a" : [ 1 , -2.50 , true , null , "x\"y\\" ] , "b" : { "c" : "é\u00e9" } } "#,
-            "{\"k\":\"\\/\\b\\n\",\"tail\":[{\"x\":1},{\"x\":[2,3]}],\"z\":5.0}",
-            r#""only a string""#,
-            r#"42"#,
-        ] {
-            let expected: serde_json::Value = serde_json::from_str(text).expect("valid");
-            parser
-                .parse(text.as_bytes(), |value| {
-                    assert_eq!(rebuild(value), expected, "{text}");
-                    assert_eq!(
-                        serde_json::from_str::<serde_json::Value>(value.raw()).expect("raw"),
-                        expected
-                    );
-                    for (name, member) in value.members() {
-                        let raw: serde_json::Value =
-                            serde_json::from_str(member.raw()).expect("raw member");
-                        assert_eq!(raw, expected[name], "{text} at {name}");
-                    }
-                })
-                .expect("parses");
-        }
-    }
-
-    #[test]
-    fn odd_numbers_and_lone_surrogates_keep_their_text() {
-        let mut parser = Parser::default();
-        let text = r#"{"a":18446744073709551616,"b":1e400,"c":"x\ud800y","d":-0.10E+5,"e":"\ud83d\ude00"}"#;
-        parser
-            .parse(text.as_bytes(), |value| {
-                let raw = |name| value.get(name).expect("member").raw();
-                assert_eq!(raw("a"), "18446744073709551616");
-                assert_eq!(raw("b"), "1e400");
-                assert_eq!(raw("c"), r#""x\ud800y""#);
-                assert_eq!(raw("d"), "-0.10E+5");
-                assert_eq!(value.get("c").and_then(Json::as_str), Some("x\u{fffd}y"));
-                assert_eq!(value.get("e").and_then(Json::as_str), Some("😀"));
-            })
-            .expect("parses");
-    }
-
-    #[test]
-    fn broken_texts_are_refused() {
-        let mut parser = Parser::default();
-        for text in [
-            "",
-            "{",
-            r#"{"a":}"#,
-            r#"{"a":01}"#,
-            r#"{"a":1}x"#,
-            r#"{"a":1e}"#,
-            "{\"a\":\"\n\"}",
-        ] {
-            assert!(
-                matches!(
-                    parser.parse(text.as_bytes(), |_| ()),
-                    Err(ParseError::Syntax { .. })
-                ),
-                "{text}"
-            );
-        }
-        let deep = "[".repeat(MAX_NESTING + 10) + &"]".repeat(MAX_NESTING + 10);
-        assert_eq!(
-            parser.parse(deep.as_bytes(), |_| ()),
-            Err(ParseError::TooDeep)
-        );
-        assert_eq!(
-            parser.parse(b"{\"a\":\"\xff\"}", |_| ()),
-            Err(ParseError::Utf8(6))
-        );
-        assert!(parser.parse(b"{\"still\":\"works\"}", |_| ()).is_ok());
-    }
-}
+mod tests;

@@ -20,22 +20,15 @@ pub struct TableArn<'d> {
 impl<'d> TableArn<'d> {
     /// None when `text` is not such an ARN.
     pub fn parse(text: &'d str) -> Option<TableArn<'d>> {
-        let mut fields = text.splitn(6, ':');
-        if fields.next() != Some("arn") {
-            return None;
-        }
-        let _partition = fields.next()?;
-        if fields.next() != Some("dynamodb") {
-            return None;
-        }
-        let region = fields.next()?;
-        let account_id = fields.next().filter(|account| !account.is_empty());
-        let resource = fields.next()?;
+        let (_partition, rest) = split_at_first(b':', text.strip_prefix("arn:")?)?;
+        let (region, rest) = split_at_first(b':', rest.strip_prefix("dynamodb:")?)?;
+        let (account_id, resource) = split_at_first(b':', rest)?;
+        let account_id = Some(account_id).filter(|account| !account.is_empty());
         let (is_global, path) = match resource.strip_prefix("table/") {
             Some(path) => (false, path),
             None => (true, resource.strip_prefix("global-table/")?),
         };
-        let (name, below) = path.split_once('/').unwrap_or((path, ""));
+        let (name, below) = split_at_first(b'/', path).unwrap_or((path, ""));
         if name.is_empty() {
             return None;
         }
@@ -58,7 +51,13 @@ impl<'d> TableArn<'d> {
 }
 
 fn is_pattern(text: &str) -> bool {
-    text.contains(['*', '?'])
+    text.bytes().any(|byte| matches!(byte, b'*' | b'?'))
+}
+
+/// `split_once` for an ASCII character; every event's ARNs come by here.
+fn split_at_first(mark: u8, text: &str) -> Option<(&str, &str)> {
+    let at = memchr::memchr(mark, text.as_bytes())?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 /// The ARN of a table of which the record says only the name.

@@ -46,10 +46,10 @@ pub(super) fn attributes_of<'d>(
 fn is_compact_array_of_plain_strings(list: Json<'_>) -> bool {
     let mut size = 1;
     for element in list.elements() {
-        if !element.is_plain_str() {
-            return false;
+        match element.as_str() {
+            Some(name) if element.is_plain_str() => size += name.len() + 3,
+            _ => return false,
         }
-        size += element.raw().len() + 1;
     }
     size > 1 && list.raw().len() == size
 }

@@ -55,26 +55,30 @@ impl<'d> Normaliser<'_, 'd> {
             self.push_statement(statement);
             return;
         }
+        let inner;
         let (said, request) = match outer.action {
-            Some((verb, inner)) => (Some(verb), Request::read(inner, &mut self.unclear)),
-            None => (outer.operation.and_then(Verb::of_entry), outer),
+            Some((verb, parameters)) => {
+                inner = Request::read(parameters, &mut self.unclear);
+                (Some(verb), &inner)
+            }
+            None => (outer.operation.and_then(Verb::of_entry), &outer),
         };
         let verb = match outer.operation {
             Some(_) => said,
             // Only a put lists an item; an entry with neither an item nor a verb stays unread.
             None => said.or(verb).or(request.item.map(|_| Verb::PutItem)),
         };
-        let own = self.table_of(&request).or_else(|| self.table_of(&outer));
+        let own = self.table_of(request).or_else(|| self.table_of(&outer));
         let table = own.or_else(|| self.tables.resolve(table?));
         let Some(verb) = verb else {
             self.unclear.note("requestParameters.requestItems");
-            self.push_item(table.unwrap_or_default(), &request, None);
+            self.push_item(table.unwrap_or_default(), request, None);
             return;
         };
         if table.is_none() {
             self.unclear.note("requestParameters.requestItems");
         }
-        self.push_keys(table.unwrap_or_default(), &request, verb);
+        self.push_keys(table.unwrap_or_default(), request, verb);
     }
 
     /// One operation for each of `keys`, or one for the entry's own `key`.
@@ -87,11 +91,9 @@ impl<'d> Normaliser<'_, 'd> {
         if keys.peek().is_none() {
             self.unclear.note("requestParameters.requestItems");
         }
+        let mut request = *request;
         for key in keys {
-            let request = Request {
-                key: Some(key),
-                ..*request
-            };
+            request.key = Some(key);
             self.push_item(table.clone(), &request, Some(verb));
         }
     }

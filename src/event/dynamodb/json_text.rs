@@ -80,7 +80,7 @@ pub fn key_text(key: Json<'_>) -> Option<(Cow<'_, str>, bool)> {
     }
     let raw = key.raw();
     let mut is_flat = true;
-    let mut is_canonical = !raw.contains('\\');
+    let mut is_canonical = memchr::memchr(b'\\', raw.as_bytes()).is_none();
     let mut compact_size = 1;
     let mut previous = "";
     for (position, (name, value)) in key.members().enumerate() {

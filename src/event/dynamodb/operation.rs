@@ -275,21 +275,15 @@ impl<'d> Normaliser<'_, 'd> {
 
     /// The table that the request names: by name or ARN, or by the ARN of something below it.
     pub fn table_of(&self, request: &Request<'d>) -> Option<Table<'d>> {
-        let named = [
-            request.table_name,
-            request.table_arn,
-            request.resource_arn,
-            request.global_table_name,
-        ];
-        let below = [request.stream_arn, request.shard_iterator, request.copy_arn];
-        let below = below
-            .into_iter()
-            .filter(|text| text.is_some_and(|t| t.starts_with("arn:")));
-        named
-            .into_iter()
-            .chain(below)
-            .flatten()
-            .find_map(|reference| self.tables.resolve(reference))
+        let named = |reference: Option<&'d str>| self.tables.resolve(reference?);
+        let below = |reference: Option<&'d str>| named(reference.filter(|t| t.starts_with("arn:")));
+        named(request.table_name)
+            .or_else(|| named(request.table_arn))
+            .or_else(|| named(request.resource_arn))
+            .or_else(|| named(request.global_table_name))
+            .or_else(|| below(request.stream_arn))
+            .or_else(|| below(request.shard_iterator))
+            .or_else(|| below(request.copy_arn))
     }
 
     /// Old UpdateTable records name the table only in `responseElements.tableDescription`.

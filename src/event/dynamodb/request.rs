@@ -2,7 +2,7 @@
 
 use super::catalogue::Verb;
 use super::operation::Unclear;
-use crate::event::member_name::{LONGEST_NAME, folded};
+use crate::event::member_name::{LONGEST_NAME, folded_bytes};
 use crate::event::parse::{Json, Kind};
 
 /// The members that normalisation asks for, whatever their letter case. A member that is null
@@ -58,38 +58,38 @@ impl<'d> Request<'d> {
         let mut buffer = [0; LONGEST_NAME];
         for (name, value) in parameters.members() {
             if !value.is_null() {
-                request.take(folded(name, &mut buffer), value, unclear);
+                request.take(name, folded_bytes(name, &mut buffer), value, unclear);
             }
         }
         request
     }
 
-    fn take(&mut self, name: &str, value: Json<'d>, unclear: &mut Unclear) {
-        match name {
-            "omitted" => self.is_omitted = is_true(value),
-            "key" => self.key = Some(value),
-            "keys" => self.keys = Some(value),
-            "item" | "items" => self.item = Some(value),
-            "attributeupdates" => self.attribute_updates = Some(value),
-            "attributestoget" => self.attributes_to_get = Some(value),
-            "expressionattributenames" => self.attribute_names = Some(value),
-            "requestitems" | "transactitems" | "statements" | "transactstatements" => {
+    fn take(&mut self, name: &str, folded: &[u8], value: Json<'d>, unclear: &mut Unclear) {
+        match folded {
+            b"omitted" => self.is_omitted = is_true(value),
+            b"key" => self.key = Some(value),
+            b"keys" => self.keys = Some(value),
+            b"item" | b"items" => self.item = Some(value),
+            b"attributeupdates" => self.attribute_updates = Some(value),
+            b"attributestoget" => self.attributes_to_get = Some(value),
+            b"expressionattributenames" => self.attribute_names = Some(value),
+            b"requestitems" | b"transactitems" | b"statements" | b"transactstatements" => {
                 self.entries = Some(value);
             }
-            "conditionexpression" => self.is_conditional = true,
-            "expected" => self.is_conditional |= value.is_filled_object(),
-            "filterexpression" => self.has_filter = true,
-            "queryfilter" | "scanfilter" => self.has_filter |= value.is_filled_object(),
-            "limit" => self.limit = integer(value, "requestParameters.limit", unclear),
-            "segment" => self.segment = integer(value, "requestParameters.segment", unclear),
-            "totalsegments" => {
+            b"conditionexpression" => self.is_conditional = true,
+            b"expected" => self.is_conditional |= value.is_filled_object(),
+            b"filterexpression" => self.has_filter = true,
+            b"queryfilter" | b"scanfilter" => self.has_filter |= value.is_filled_object(),
+            b"limit" => self.limit = integer(value, "requestParameters.limit", unclear),
+            b"segment" => self.segment = integer(value, "requestParameters.segment", unclear),
+            b"totalsegments" => {
                 self.total_segments = integer(value, "requestParameters.totalSegments", unclear);
             }
             // DynamoDB's own creation parameters name the table one level down.
-            "tablecreationparameters" => {
+            b"tablecreationparameters" => {
                 self.table_name = value.get_ignore_case("tableName").and_then(Json::as_str);
             }
-            _ => match text_member(name) {
+            _ => match text_member(folded) {
                 Some(member) => self.take_text(member, value, unclear),
                 None if value.kind() == Kind::Object => {
                     if let Some(verb) = Verb::of_entry(name) {
@@ -153,24 +153,24 @@ enum TextMember {
     Operation,
 }
 
-fn text_member(name: &str) -> Option<TextMember> {
-    Some(match name {
-        "tablename" => TextMember::TableName,
-        "tablearn" => TextMember::TableArn,
-        "resourcearn" => TextMember::ResourceArn,
-        "sourcetablename" | "sourcetablearn" => TextMember::SourceTable,
-        "targettablename" => TextMember::TargetTableName,
-        "globaltablename" => TextMember::GlobalTableName,
-        "globaltablesourcearn" => TextMember::GlobalTableSourceArn,
-        "streamarn" => TextMember::StreamArn,
-        "sharditerator" => TextMember::ShardIterator,
-        "backuparn" | "exportarn" | "importarn" => TextMember::CopyArn,
-        "indexname" => TextMember::IndexName,
-        "updateexpression" => TextMember::UpdateExpression,
-        "projectionexpression" => TextMember::ProjectionExpression,
-        "select" => TextMember::Select,
-        "statement" => TextMember::Statement,
-        "operation" => TextMember::Operation,
+fn text_member(folded: &[u8]) -> Option<TextMember> {
+    Some(match folded {
+        b"tablename" => TextMember::TableName,
+        b"tablearn" => TextMember::TableArn,
+        b"resourcearn" => TextMember::ResourceArn,
+        b"sourcetablename" | b"sourcetablearn" => TextMember::SourceTable,
+        b"targettablename" => TextMember::TargetTableName,
+        b"globaltablename" => TextMember::GlobalTableName,
+        b"globaltablesourcearn" => TextMember::GlobalTableSourceArn,
+        b"streamarn" => TextMember::StreamArn,
+        b"sharditerator" => TextMember::ShardIterator,
+        b"backuparn" | b"exportarn" | b"importarn" => TextMember::CopyArn,
+        b"indexname" => TextMember::IndexName,
+        b"updateexpression" => TextMember::UpdateExpression,
+        b"projectionexpression" => TextMember::ProjectionExpression,
+        b"select" => TextMember::Select,
+        b"statement" => TextMember::Statement,
+        b"operation" => TextMember::Operation,
         _ => return None,
     })
 }
