@@ -76,6 +76,11 @@ impl Keep {
         }
     }
 
+    /// Whether the verdict reads the members of the `userIdentity`.
+    pub fn reads_user_identity(&self) -> bool {
+        matches!(self.what, What::Selectors(_))
+    }
+
     /// Whether an event is kept; what the selectors cannot decide is kept with the reason.
     pub fn verdict(&self, event: &Event<'_>, kind: RecordKind) -> Verdict {
         match &self.what {

@@ -8,6 +8,7 @@ use crate::event::batch::{Rows, RowsBuilder};
 use crate::event::decode::Event;
 use crate::event::envelope::{self, EnvelopeKind, MAX_ENVELOPES, RecordKind, Shape};
 use crate::event::parse::{Json, Parser};
+use crate::event::principal::{Principal, principal};
 use crate::event::schema::EventRow;
 use crate::lake::quarantine::Quarantined;
 use crate::lake::receipt::{EventFilter, ObjectStatus, RecordCounts};
@@ -108,6 +109,15 @@ struct Place<'s> {
     is_digest: bool,
     /// Whether any JSON object was found.
     has_values: bool,
+}
+
+/// A `userIdentity` that rows have already.
+#[derive(Clone, Copy)]
+struct KnownIdentity<'t> {
+    text: &'t str,
+    /// Where it begins in the record.
+    start: usize,
+    principal: u32,
 }
 
 /// What a parsed value asks for next.
@@ -231,9 +241,10 @@ impl GroupDecoder<'_> {
     fn value(&mut self, place: &mut Place<'_>, text: &[u8], depth: usize) -> Result<(), Refused> {
         let mut parser = self.decoder.parser.take().unwrap_or_default();
         let minified = minified(text);
-        let parsed = parser.parse(minified.as_deref().unwrap_or(text), |value| {
-            self.shaped(place, value)
-        });
+        let text = minified.as_deref().unwrap_or(text);
+        let known = self.known_identity(text);
+        let range = known.map(|known| known.start..known.start + known.text.len());
+        let parsed = parser.parse_but(text, range, |value| self.shaped(place, value, known));
         self.decoder.parser = Some(parser);
         match parsed {
             Ok(Next::Done) => Ok(()),
@@ -276,12 +287,36 @@ impl GroupDecoder<'_> {
         }
     }
 
-    fn shaped(&mut self, place: &mut Place<'_>, value: Json<'_>) -> Next {
+    /// The `userIdentity` of a record, if rows have the same already: programs repeat theirs in
+    /// every call, and it is the largest part of most records.
+    fn known_identity<'t>(&self, text: &'t [u8]) -> Option<KnownIdentity<'t>> {
+        if self.rules.keep.reads_user_identity() {
+            return None;
+        }
+        let range = envelope::user_identity_range(text)?;
+        let start = range.start;
+        let text = std::str::from_utf8(&text[range]).ok()?;
+        let principal = self.decoder.builder.known_principal(text)?;
+        Some(KnownIdentity {
+            text,
+            start,
+            principal,
+        })
+    }
+
+    fn shaped(
+        &mut self,
+        place: &mut Place<'_>,
+        value: Json<'_>,
+        known: Option<KnownIdentity<'_>>,
+    ) -> Next {
         match envelope::shape(value) {
-            Shape::Record { kind, source } => match self.record(place, value, (kind, source)) {
-                Ok(()) => Next::Done,
-                Err(reason) => Next::Quarantine(reason),
-            },
+            Shape::Record { kind, source } => {
+                match self.record(place, value, (kind, source), known) {
+                    Ok(()) => Next::Done,
+                    Err(reason) => Next::Quarantine(reason),
+                }
+            }
             Shape::Envelope(kind, texts) => {
                 if kind != EnvelopeKind::Wrapper {
                     *self.kinds.entry(kind.as_str()).or_default() += 1;
@@ -302,6 +337,7 @@ impl GroupDecoder<'_> {
         place: &mut Place<'_>,
         record: Json<'_>,
         (kind, source): (RecordKind, Option<&str>),
+        known: Option<KnownIdentity<'_>>,
     ) -> Result<(), String> {
         if kind != RecordKind::Api {
             *self.kinds.entry(kind.as_str()).or_default() += 1;
@@ -330,13 +366,26 @@ impl GroupDecoder<'_> {
                 return Ok(());
             }
         };
-        event.normalise();
+        // A second userIdentity in the record would be the one that counts.
+        let identity_text = event.user_identity.map(Json::raw);
+        let known = known.filter(|known| identity_text == Some(known.text));
+        let known_principal = known.map(|known| known.principal);
+        let known_account = known_principal
+            .and_then(|principal| self.decoder.builder.account_of(principal))
+            .map(str::to_owned);
+        event.normalise(match known_principal {
+            Some(_) => Principal {
+                account_id: known_account.as_deref(),
+                ..Principal::default()
+            },
+            None => principal(event.user_identity),
+        });
         event.notes.sort_unstable();
         event.notes.dedup();
         let notes = event.notes.join(",");
         self.decoder.builder.push(&EventRow {
             event: &event,
-            known_principal: None,
+            known_principal,
             selection,
             notes: (!notes.is_empty()).then_some(&notes),
             source: place.source.uri,

@@ -3,7 +3,7 @@
 use super::dynamodb::operation::{self, DynamoDb, Envelope};
 use super::envelope::RecordKind;
 use super::parse::Json;
-use super::principal::{self, Principal};
+use super::principal::Principal;
 use super::time;
 
 /// The event sources of DynamoDB, its Streams and DAX.
@@ -208,9 +208,10 @@ impl<'d> Event<'d> {
         Some(owner != self.principal.account_id?)
     }
 
-    /// Derives the principal and, for DynamoDB's events, the operations.
-    pub fn normalise(&mut self) {
-        self.principal = principal::principal(self.user_identity);
+    /// Takes the principal of the `userIdentity` on (its account is enough) and derives, for
+    /// DynamoDB's events, the operations.
+    pub fn normalise(&mut self, principal: Principal<'d>) {
+        self.principal = principal;
         if !self.is_dynamodb() {
             return;
         }

@@ -1,6 +1,7 @@
 //! Tells a CloudTrail record from the envelopes that other services put around it.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::parse::Json;
 
@@ -194,6 +195,24 @@ fn find_records<'d>(value: Json<'d>, found: &mut Vec<Cow<'d, str>>) {
     for element in value.elements() {
         find_records(element, found);
     }
+}
+
+/// Where the `userIdentity` seems to stand in a record as AWS writes it: behind the version, and
+/// followed by the time.
+///
+/// Nothing is looked at but these names, so it may end too early or too late. A text that is known
+/// to be an object, though, is all of the value where it stands.
+pub fn user_identity_range(record: &[u8]) -> Option<Range<usize>> {
+    const LONGEST_VERSION: usize = 8;
+    let version = record.strip_prefix(br#"{"eventVersion":""#)?;
+    let quote = version
+        .iter()
+        .take(LONGEST_VERSION)
+        .position(|b| *b == b'"')?;
+    let identity = version[quote..].strip_prefix(br#"","userIdentity":"#)?;
+    let end = memchr::memmem::find(identity, br#","eventTime":""#)?;
+    let start = record.len() - identity.len();
+    Some(start..start + end)
 }
 
 fn string_member<'d>(value: Json<'d>, names: &[&str]) -> Option<&'d str> {

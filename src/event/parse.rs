@@ -5,6 +5,8 @@
 //! is wanted of a few only, and is then found from the strings around it: the parser leaves the
 //! unescaped text of a string in the buffer where the string began.
 
+use std::ops::Range;
+
 use simd_json::{Buffers, INPUT_PADDING, Node, StaticNode, Tape};
 
 use super::spelling::neutralise;
@@ -49,8 +51,23 @@ impl Parser {
         text: &[u8],
         read: impl FnOnce(Json<'_>) -> R,
     ) -> Result<R, ParseError> {
+        self.parse_but(text, None, read)
+    }
+
+    /// The same, but of the object that stands in the range `known`, which was parsed before, the
+    /// members are not read again: it has none, and its `raw()` alone.
+    pub fn parse_but<R>(
+        &mut self,
+        text: &[u8],
+        known: Option<Range<usize>>,
+        read: impl FnOnce(Json<'_>) -> R,
+    ) -> Result<R, ParseError> {
         let text = std::str::from_utf8(text).map_err(|e| ParseError::Utf8(e.valid_up_to()))?;
         let mut strings = self.load(text);
+        if let Some([open, inside @ .., close]) = known.and_then(|k| self.scratch.get_mut(k)) {
+            debug_assert_eq!((*open, *close), (b'{', b'}'));
+            inside.fill(b' ');
+        }
         let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
         let mut is_neutralised = false;
         let mut outcome = simd_json::fill_tape_padded(
