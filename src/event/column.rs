@@ -19,6 +19,24 @@ pub enum Value<'v> {
     Flag(bool),
 }
 
+impl<'v> From<&'v str> for Value<'v> {
+    fn from(text: &'v str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Value<'_> {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<bool> for Value<'_> {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
 /// Texts one behind another.
 #[derive(Debug, Clone, Default)]
 pub struct Texts {

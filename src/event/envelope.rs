@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::parse::Json;
 
@@ -197,6 +200,8 @@ fn find_records<'d>(value: Json<'d>, found: &mut Vec<Cow<'d, str>>) {
     }
 }
 
+static EVENT_TIME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#","eventTime":""#));
+
 /// Where the `userIdentity` seems to stand in a record as AWS writes it: behind the version, and
 /// followed by the time.
 ///
@@ -210,7 +215,7 @@ pub fn user_identity_range(record: &[u8]) -> Option<Range<usize>> {
         .take(LONGEST_VERSION)
         .position(|b| *b == b'"')?;
     let identity = version[quote..].strip_prefix(br#"","userIdentity":"#)?;
-    let end = memchr::memmem::find(identity, br#","eventTime":""#)?;
+    let end = EVENT_TIME.find(identity)?;
     let start = record.len() - identity.len();
     Some(start..start + end)
 }

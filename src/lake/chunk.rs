@@ -5,6 +5,7 @@
 //! chunks is parquet's.
 
 mod bounds;
+mod plain;
 
 use std::cell::RefCell;
 
@@ -23,6 +24,7 @@ use parquet::schema::types::ColumnDescPtr;
 use super::hybrid;
 use crate::event::column::{NO_VALUE, Value};
 use bounds::{Bounds, Order, short, widen};
+use plain::Plain;
 
 /// On these columns the fastest level writes fewer bytes than zstd's default of 3.
 const ZSTD_LEVEL: i32 = 1;
@@ -41,6 +43,8 @@ const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 
 thread_local! {
     static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    /// A page's body; as large as a page gets.
+    static BODY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// How the chunks of a column are encoded.
@@ -59,7 +63,9 @@ pub enum Values<'v> {
         codes: Vec<u32>,
         dictionary: Vec<Value<'v>>,
     },
-    Plain(Vec<Option<Value<'v>>>),
+    Texts(Vec<Option<&'v str>>),
+    Numbers(Vec<Option<i64>>),
+    Flags(Vec<Option<bool>>),
     /// This many rows without a value.
     Absent(usize),
 }
@@ -73,96 +79,58 @@ pub struct Chunk {
 /// Encodes a chunk.
 pub fn encode(format: &ChunkFormat, values: &Values<'_>) -> Result<Chunk, ParquetError> {
     let mut writer = ChunkWriter::new(format);
+    let mut bloom_filter = None;
     match values {
-        Values::Absent(rows) => {
-            writer.absent(*rows)?;
-            writer.finish(format.bloom_filter([].iter())?)
-        }
+        Values::Absent(rows) => writer.absent(*rows)?,
         Values::Coded { codes, dictionary } if dictionary.is_empty() => {
             writer.absent(codes.len())?;
-            writer.finish(format.bloom_filter([].iter())?)
-        }
-        Values::Coded { codes, dictionary } if dictionary_bytes(dictionary) <= DICTIONARY_BYTES => {
-            let bloom_filter = format.bloom_filter(dictionary.iter())?;
-            writer.coded(codes, dictionary)?;
-            writer.finish(bloom_filter)
         }
         Values::Coded { codes, dictionary } => {
-            let bloom_filter = format.bloom_filter(dictionary.iter())?;
-            let value = |code: &u32| dictionary.get(*code as usize).copied();
-            writer.plain(&codes.iter().map(value).collect::<Vec<_>>())?;
-            writer.finish(bloom_filter)
+            bloom_filter =
+                format.bloom_filter(dictionary.iter().filter_map(|value| match value {
+                    Value::Text(text) => Some(*text),
+                    Value::Number(_) | Value::Flag(_) => None,
+                }))?;
+            let bytes: usize = dictionary.iter().map(|value| value.size_bytes()).sum();
+            if bytes <= DICTIONARY_BYTES {
+                writer.coded(codes, dictionary)?;
+            } else {
+                let value = |code: &u32| dictionary.get(*code as usize).copied();
+                writer.plain(&codes.iter().map(value).collect::<Vec<_>>())?;
+            }
         }
-        Values::Plain(values) => {
-            // The operations of an event repeat its values one behind another.
-            let runs = values.chunk_by(|a, b| a == b);
-            let bloom_filter = format.bloom_filter(runs.filter_map(|run| run[0].as_ref()))?;
-            writer.plain(values)?;
-            writer.finish(bloom_filter)
+        Values::Texts(texts) => {
+            // The operations of an event repeat its texts one behind another.
+            let runs = texts.chunk_by(|a, b| a == b);
+            bloom_filter = format.bloom_filter(runs.filter_map(|run| run[0]))?;
+            writer.plain(texts)?;
         }
+        Values::Numbers(numbers) => writer.plain(numbers)?,
+        Values::Flags(flags) => writer.plain(flags)?,
     }
-}
-
-fn dictionary_bytes(dictionary: &[Value<'_>]) -> usize {
-    dictionary.iter().map(plain_bytes).sum()
-}
-
-/// The length of a value in PLAIN encoding, in bytes.
-fn plain_bytes(value: &Value<'_>) -> usize {
-    match value {
-        Value::Text(text) => size_of::<u32>() + text.len(),
-        Value::Number(_) => size_of::<i64>(),
-        Value::Flag(_) => 1,
-    }
+    writer.finish(bloom_filter)
 }
 
 impl ChunkFormat {
     fn bloom_filter<'v>(
         &self,
-        values: impl Iterator<Item = &'v Value<'v>> + Clone,
+        texts: impl Iterator<Item = &'v str> + Clone,
     ) -> Result<Option<Sbbf>, ParquetError> {
         if !self.has_bloom_filter {
             return Ok(None);
         }
-        let distinct = values.clone().count().max(1) as u64;
+        let distinct = texts.clone().count().max(1) as u64;
         let mut filter = Sbbf::new_with_ndv_fpp(distinct, BLOOM_FALSE_POSITIVES)?;
-        for value in values {
-            if let Value::Text(text) = value {
-                filter.insert(*text);
-            }
-        }
+        texts.for_each(|text| filter.insert(text));
         Ok(Some(filter))
+    }
+
+    fn physical(&self) -> Type {
+        self.column.physical_type()
     }
 
     fn is_required(&self) -> bool {
         self.column.max_def_level() == 0
-    }
-
-    /// Appends values in PLAIN encoding.
-    fn push_plain<'v>(&self, values: impl Iterator<Item = Value<'v>>, out: &mut Vec<u8>) {
-        let is_int = self.column.physical_type() == Type::INT32;
-        let mut flags = 0;
-        for value in values {
-            match value {
-                Value::Text(text) => {
-                    out.extend_from_slice(&(text.len() as u32).to_le_bytes());
-                    out.extend_from_slice(text.as_bytes());
-                }
-                Value::Number(number) if is_int => {
-                    out.extend_from_slice(&(number as i32).to_le_bytes());
-                }
-                Value::Number(number) => out.extend_from_slice(&number.to_le_bytes()),
-                Value::Flag(flag) => {
-                    if flags % 8 == 0 {
-                        out.push(0);
-                    }
-                    if let Some(byte) = out.last_mut() {
-                        *byte |= u8::from(flag) << (flags % 8);
-                    }
-                    flags += 1;
-                }
-            }
-        }
     }
 }
 
@@ -195,14 +163,14 @@ struct ChunkWriter<'f, 'v> {
 
 impl<'f, 'v> ChunkWriter<'f, 'v> {
     fn new(format: &'f ChunkFormat) -> Self {
-        let mut column_index = ColumnIndexBuilder::new(format.column.physical_type());
+        let mut column_index = ColumnIndexBuilder::new(format.physical());
         if !format.has_bounds {
             column_index.to_invalid();
         }
         Self {
             format,
             sink: TrackedWrite::new(Vec::new()),
-            body: Vec::new(),
+            body: BODY.take(),
             column_index,
             offset_index: OffsetIndexBuilder::new(),
             page_stats: Vec::new(),
@@ -252,13 +220,13 @@ impl<'f, 'v> ChunkWriter<'f, 'v> {
     }
 
     /// Writes the values as they are.
-    fn plain(&mut self, values: &[Option<Value<'v>>]) -> Result<(), ParquetError> {
+    fn plain<P: Plain<'v>>(&mut self, values: &[Option<P>]) -> Result<(), ParquetError> {
         let mut rest = values;
         while !rest.is_empty() {
             let mut bytes = 0;
             let mut rows = 0;
             while rows < rest.len().min(DATA_PAGE_ROWS) && (rows == 0 || bytes < DATA_PAGE_BYTES) {
-                bytes += rest[rows].as_ref().map_or(0, plain_bytes);
+                bytes += rest[rows].map_or(0, P::size_bytes);
                 rows += 1;
             }
             let (page, behind) = rest.split_at(rows);
@@ -266,16 +234,16 @@ impl<'f, 'v> ChunkWriter<'f, 'v> {
             let present = page.iter().filter(|value| value.is_some()).count();
             self.levels(page.iter().map(Option::is_some), present);
             let values = page.iter().flatten().copied();
-            self.format.push_plain(values.clone(), &mut self.body);
+            P::push(values.clone(), self.format.physical(), &mut self.body);
             let bounds = match self.format.has_bounds {
-                true => values.fold(None, |bounds, value| widen(bounds, Some((value, value)))),
+                true => values.clone().min().zip(values.max()),
                 false => None,
             };
             self.data_page(PageValues {
                 encoding: Encoding::PLAIN,
                 rows,
                 nulls: rows - present,
-                bounds,
+                bounds: bounds.map(|(min, max)| (min.into(), max.into())),
             })?;
         }
         Ok(())
@@ -301,8 +269,8 @@ impl<'f, 'v> ChunkWriter<'f, 'v> {
 
     fn dictionary_page(&mut self, dictionary: &[Value<'v>]) -> Result<(), ParquetError> {
         self.body.clear();
-        self.format
-            .push_plain(dictionary.iter().copied(), &mut self.body);
+        let values = dictionary.iter().copied();
+        Plain::push(values, self.format.physical(), &mut self.body);
         let page = Page::DictionaryPage {
             buf: compress(&self.body)?,
             num_values: dictionary.len() as u32,
@@ -352,7 +320,7 @@ impl<'f, 'v> ChunkWriter<'f, 'v> {
                     .last_bounds
                     .is_none_or(|(low, high)| low <= min && high <= max);
                 self.last_bounds = Some((min, max));
-                let physical = self.format.column.physical_type();
+                let physical = self.format.physical();
                 let (min, max) = (
                     bounds::bytes_of(min, physical),
                     bounds::bytes_of(max, physical),
@@ -393,7 +361,7 @@ impl<'f, 'v> ChunkWriter<'f, 'v> {
             .set_data_page_offset(self.data_page_offset.unwrap_or(0) as i64)
             .set_dictionary_page_offset(self.has_dictionary.then_some(0))
             .set_statistics(bounds::statistics(
-                self.format.column.physical_type(),
+                self.format.physical(),
                 bounds,
                 self.nulls as u64,
             ))
@@ -409,6 +377,9 @@ impl<'f, 'v> ChunkWriter<'f, 'v> {
             }
             false => None,
         };
+        if self.body.capacity() <= 2 * DATA_PAGE_BYTES {
+            BODY.set(self.body);
+        }
         let bytes = Bytes::from(self.sink.into_inner()?);
         Ok(Chunk {
             close: ColumnCloseResult {

@@ -101,20 +101,37 @@ fn gather<'b>(pieces: &[&'b Column], storage: Storage, places: &[Place]) -> Valu
         return Values::Absent(places.len());
     }
     let is_repeating = matches!(storage, Storage::Repeating | Storage::RepeatingLookup);
-    match pieces.first() {
-        Some(Column::Repeating { .. }) => gather_codes(pieces, places),
-        Some(Column::Numbers(_)) if is_repeating => code(values(pieces, places)),
-        _ => Values::Plain(values(pieces, places).collect()),
+    match pieces[0] {
+        Column::Repeating { .. } => gather_codes(pieces, places),
+        Column::Numbers(_) if is_repeating => code(rows(pieces, places, number)),
+        Column::Numbers(_) => Values::Numbers(rows(pieces, places, number).collect()),
+        Column::Unique { .. } => Values::Texts(rows(pieces, places, Column::unique).collect()),
+        Column::Flags(_) => Values::Flags(rows(pieces, places, flag).collect()),
     }
 }
 
-fn values<'p, 'b>(
+fn rows<'p, 'b, V: 'p>(
     pieces: &'p [&'b Column],
     places: &'p [Place],
-) -> impl ExactSizeIterator<Item = Option<Value<'b>>> + 'p {
+    get: impl Fn(&'b Column, usize) -> Option<V> + 'p,
+) -> impl Iterator<Item = Option<V>> + 'p {
     places
         .iter()
-        .map(|(batch, row)| pieces[*batch as usize].get(*row as usize))
+        .map(move |(batch, row)| get(pieces[*batch as usize], *row as usize))
+}
+
+fn number(column: &Column, row: usize) -> Option<i64> {
+    match column {
+        Column::Numbers(numbers) => numbers.get(row).copied().flatten(),
+        _ => None,
+    }
+}
+
+fn flag(column: &Column, row: usize) -> Option<bool> {
+    match column {
+        Column::Flags(flags) => flags.get(row).copied().flatten(),
+        _ => None,
+    }
 }
 
 /// Joins the dictionaries of the pieces, with only those texts that are used.
@@ -146,9 +163,9 @@ fn gather_codes<'b>(pieces: &[&'b Column], places: &[Place]) -> Values<'b> {
 }
 
 /// Makes a dictionary of values that repeat.
-pub fn code<'b>(values: impl Iterator<Item = Option<Value<'b>>>) -> Values<'b> {
+pub fn code<'b>(values: impl Iterator<Item = Option<impl Into<Value<'b>>>>) -> Values<'b> {
     let mut dictionary = Dictionary::default();
-    let codes = values.map(|value| value.map_or(NO_VALUE, |value| dictionary.code(value)));
+    let codes = values.map(|value| value.map_or(NO_VALUE, |value| dictionary.code(value.into())));
     Values::Coded {
         codes: codes.collect(),
         dictionary: dictionary.values,

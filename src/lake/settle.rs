@@ -22,7 +22,6 @@ use super::receipt::{Part, Settlement};
 use super::state::{LakeState, write_settlement};
 use super::{FORMAT, LakeError, Store};
 use crate::event::batch::identity;
-use crate::event::column::Value;
 use crate::event::schema::{Cell, Events, Operations, Storage, Table};
 
 /// Event IDs looked at in one pass; a date with more is settled in several passes.
@@ -249,23 +248,20 @@ fn rewrite<T: Table>(
 /// The values of a column as they were read.
 fn values_of<T: Table>(column: usize, array: &dyn Array) -> Values<'_> {
     let column = &T::COLUMNS[column];
-    let rows = 0..array.len();
-    let values = rows.map(|row| {
-        array.is_valid(row).then(|| match column.cell {
-            Cell::Text(_) | Cell::Json(_) => Value::Text(array.as_string::<i32>().value(row)),
-            Cell::Bool(_) => Value::Flag(array.as_boolean().value(row)),
-            Cell::Int(_) => Value::Number(array.as_primitive::<Int32Type>().value(row).into()),
-            Cell::Long(_) => Value::Number(array.as_primitive::<Int64Type>().value(row)),
-            Cell::Timestamp(_) => {
-                Value::Number(array.as_primitive::<TimestampMillisecondType>().value(row))
-            }
-        })
-    });
-    match (&column.cell, column.storage) {
-        (Cell::Bool(_), _) | (_, Storage::Unique | Storage::UniqueLookup) => {
-            Values::Plain(values.collect())
+    let is_unique = matches!(column.storage, Storage::Unique | Storage::UniqueLookup);
+    let ints = || array.as_primitive::<Int32Type>().iter();
+    let longs = || array.as_primitive::<Int64Type>().iter();
+    let times = || array.as_primitive::<TimestampMillisecondType>().iter();
+    match column.cell {
+        Cell::Text(_) | Cell::Json(_) if is_unique => {
+            Values::Texts(array.as_string::<i32>().iter().collect())
         }
-        _ => gather::code(values),
+        Cell::Text(_) | Cell::Json(_) => gather::code(array.as_string::<i32>().iter()),
+        Cell::Bool(_) => Values::Flags(array.as_boolean().iter().collect()),
+        Cell::Int(_) => gather::code(ints().map(|int| int.map(i64::from))),
+        Cell::Long(_) if is_unique => Values::Numbers(longs().collect()),
+        Cell::Long(_) => gather::code(longs()),
+        Cell::Timestamp(_) => gather::code(times()),
     }
 }
 

@@ -65,6 +65,33 @@ fn as_coded<'v>(values: &[Option<Value<'v>>]) -> Values<'v> {
     }
 }
 
+fn as_plain<'v>(physical: Physical, values: &[Option<Value<'v>>]) -> Values<'v> {
+    let values = values.iter();
+    match physical {
+        Physical::BYTE_ARRAY => Values::Texts(
+            values
+                .map(|value| match value {
+                    Some(Value::Text(text)) => Some(*text),
+                    _ => None,
+                })
+                .collect(),
+        ),
+        Physical::BOOLEAN => Values::Flags(
+            values
+                .map(|value| value.map(|v| v == Value::Flag(true)))
+                .collect(),
+        ),
+        _ => Values::Numbers(
+            values
+                .map(|value| match value {
+                    Some(Value::Number(number)) => Some(*number),
+                    _ => None,
+                })
+                .collect(),
+        ),
+    }
+}
+
 /// A file of one row group; flags cannot be coded.
 fn file(repetition: Repetition, columns: &[Vec<Option<Value<'_>>>], is_coded: bool) -> Bytes {
     let schema = schema(repetition);
@@ -81,7 +108,7 @@ fn file(repetition: Repetition, columns: &[Vec<Option<Value<'_>>>], is_coded: bo
         let is_flag = descriptor.physical_type() == Physical::BOOLEAN;
         let values = match is_coded && !is_flag {
             true => as_coded(values),
-            false => Values::Plain(values.clone()),
+            false => as_plain(descriptor.physical_type(), values),
         };
         let chunk = encode(&format, &values).expect("encodes");
         group
@@ -273,7 +300,8 @@ fn a_column_without_values_takes_next_to_nothing() {
             has_bloom_filter: false,
         };
         let absent = encode(&format, &Values::Absent(100_000)).expect("encodes");
-        let empty = encode(&format, &Values::Plain(vec![None; 100])).expect("encodes");
+        let empty =
+            encode(&format, &as_plain(descriptor.physical_type(), &[None; 100])).expect("encodes");
         assert!(absent.bytes.len() < 60 && empty.bytes.len() < 60);
         assert_eq!(absent.close.rows_written, 100_000);
     }
