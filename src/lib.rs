@@ -5,9 +5,9 @@
 //! ```text
 //! archive    Selection ─list─► ObjectRef ─plan─► Unit ─fetch─► bytes
 //! container  bytes ─inflate, split─► records (text)
-//! event      record ─parse, normalise─► Event and its Operations ─► Arrow batches
+//! event      record ─parse, normalise─► Event and its Operations ─► rows in columns
 //! select     Event ─► kept, not selected, uncertain
-//! lake       batches ─► Parquet parts, receipts, quarantine
+//! lake       rows ─► Parquet parts, receipts, quarantine
 //! convert    the loop over units that joins them
 //! ```
 //!

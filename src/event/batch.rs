@@ -3,6 +3,11 @@
 //! What follows from an event's `userIdentity` is stored once for each identity, and what an
 //! operation repeats of its event is not stored again: both are joined when rows are written.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::LazyLock;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
 use super::column::{Column, ColumnBuilder, Interner, Texts, Value};
 use super::schema::{self, Cell, EventRow, Events, Of, OperationRow, Operations, Storage, Table};
 
@@ -284,12 +289,12 @@ fn place_of(name: &str) -> usize {
 /// The identity under which an event is kept once: recipient account, event ID, source, name and
 /// time. The ID alone would do for genuine records; with the rest, two different events to which
 /// some tool gave one ID stay two.
+///
+/// The key is of this process, so that nobody can write two events of one identity.
 pub fn identity(texts: [Option<&str>; 4], event_time_ms: Option<i64>) -> Option<u128> {
-    use siphasher::sip128::{Hasher128, SipHasher24};
-    use std::hash::Hasher;
-
     texts[1]?;
-    let mut hasher = SipHasher24::new();
+    let (key0, key1) = *IDENTITY_KEY;
+    let mut hasher = SipHasher13::new_with_keys(key0, key1);
     for text in texts {
         let text = text.unwrap_or_default();
         hasher.write_usize(text.len());
@@ -298,3 +303,8 @@ pub fn identity(texts: [Option<&str>; 4], event_time_ms: Option<i64>) -> Option<
     hasher.write_i64(event_time_ms.unwrap_or(i64::MIN));
     Some(hasher.finish128().as_u128())
 }
+
+static IDENTITY_KEY: LazyLock<(u64, u64)> = LazyLock::new(|| {
+    let state = RandomState::new();
+    (state.hash_one(0), state.hash_one(1))
+});

@@ -63,16 +63,13 @@ impl Parser {
         read: impl FnOnce(Json<'_>) -> R,
     ) -> Result<R, ParseError> {
         let text = std::str::from_utf8(text).map_err(|e| ParseError::Utf8(e.valid_up_to()))?;
-        let mut strings = self.load(text);
-        if let Some([open, inside @ .., close]) = known.and_then(|k| self.scratch.get_mut(k)) {
-            debug_assert_eq!((*open, *close), (b'{', b'}'));
-            inside.fill(b' ');
-        }
+        let mut cut = known.map_or(Cut::default(), Cut::inside);
+        let mut strings = self.load(text, cut);
         let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
         let mut is_neutralised = false;
         let mut outcome = simd_json::fill_tape_padded(
             &mut self.scratch,
-            text.len(),
+            text.len() - cut.length,
             &mut self.buffers,
             &mut tape,
         )
@@ -81,7 +78,8 @@ impl Parser {
             // Numbers beyond 64 bits and lone surrogates are JSON all the same: their text is
             // kept, so the tape only has to accept the rest.
             self.tape = tape.reset();
-            strings = self.load(text);
+            cut = Cut::default();
+            strings = self.load(text, cut);
             is_neutralised = neutralise(&mut self.scratch[..text.len()]);
             if is_neutralised {
                 let mut retried = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
@@ -102,6 +100,7 @@ impl Parser {
                 text,
                 nodes: &tape.0,
                 strings,
+                cut,
                 has_escapes: memchr::memchr(b'\\', text.as_bytes()).is_some(),
                 is_neutralised,
             };
@@ -115,12 +114,32 @@ impl Parser {
         result
     }
 
-    /// Fills the buffer; answers its address.
-    fn load(&mut self, text: &str) -> usize {
+    /// Fills the buffer with the text that remains; answers its address.
+    fn load(&mut self, text: &str, cut: Cut) -> usize {
+        let text = text.as_bytes();
         self.scratch.clear();
-        self.scratch.extend_from_slice(text.as_bytes());
-        self.scratch.resize(text.len() + INPUT_PADDING, 0);
+        self.scratch.extend_from_slice(&text[..cut.at]);
+        self.scratch.extend_from_slice(&text[cut.at + cut.length..]);
+        let length = self.scratch.len();
+        self.scratch.resize(length + INPUT_PADDING, 0);
         self.scratch.as_ptr().addr()
+    }
+}
+
+/// What is left out of a text before it is parsed: `length` bytes from `at` on.
+#[derive(Clone, Copy, Default)]
+struct Cut {
+    at: usize,
+    length: usize,
+}
+
+impl Cut {
+    /// What stands between the braces of an object.
+    fn inside(object: Range<usize>) -> Self {
+        Self {
+            at: object.start + 1,
+            length: object.len().saturating_sub(2),
+        }
     }
 }
 
@@ -140,8 +159,9 @@ struct Document<'d> {
     text: &'d str,
     nodes: &'d [Node<'d>],
     /// The address of the buffer that holds the strings' unescaped texts, each at the place that
-    /// the string has in `text`.
+    /// the string has in `text` without what is cut out.
     strings: usize,
+    cut: Cut,
     has_escapes: bool,
     /// Whether the strings' unescaped texts are of a text that was neutralised.
     is_neutralised: bool,
@@ -150,7 +170,11 @@ struct Document<'d> {
 impl Document<'_> {
     /// Where the text of a string begins, after its opening quote.
     fn place(&self, string: &str) -> usize {
-        string.as_ptr().addr() - self.strings
+        let place = string.as_ptr().addr() - self.strings;
+        match place < self.cut.at {
+            true => place,
+            false => place + self.cut.length,
+        }
     }
 
     /// Whether a string is written as it is read, with nothing escaped.

@@ -16,11 +16,12 @@ pub struct Gathering<'b> {
     batches: &'b [Rows],
     events: Vec<Place>,
     operations: Vec<Place>,
-    /// The principal of each event.
+    /// The principals of the events, each once.
     principals: Vec<Place>,
-    /// The event of each operation, and that event's principal.
-    parents: Vec<Place>,
-    parent_principals: Vec<Place>,
+    /// Of each event its principal, of each operation its event and that event's principal.
+    principal_of: Vec<u32>,
+    parent_of: Vec<u32>,
+    principal_of_parent: Vec<u32>,
 }
 
 impl<'b> Gathering<'b> {
@@ -28,20 +29,30 @@ impl<'b> Gathering<'b> {
     pub fn of(batches: &'b [Rows], events: Vec<Place>) -> Self {
         let mut gathering = Self {
             batches,
-            principals: Vec::with_capacity(events.len()),
             operations: Vec::new(),
-            parents: Vec::new(),
-            parent_principals: Vec::new(),
+            principals: Vec::new(),
+            principal_of: Vec::with_capacity(events.len()),
+            parent_of: Vec::new(),
+            principal_of_parent: Vec::new(),
             events: Vec::new(),
         };
-        for &(batch, row) in &events {
+        let mut known: Vec<Vec<u32>> = vec![Vec::new(); batches.len()];
+        for (event, &(batch, row)) in (0..).zip(&events) {
             let key = &batches[batch as usize].keys[row as usize];
-            let principal = (batch, key.principal);
-            gathering.principals.push(principal);
+            let known = &mut known[batch as usize];
+            let place = key.principal as usize;
+            if known.len() <= place {
+                known.resize(place + 1, NO_VALUE);
+            }
+            if known[place] == NO_VALUE {
+                known[place] = gathering.principals.len() as u32;
+                gathering.principals.push((batch, key.principal));
+            }
+            gathering.principal_of.push(known[place]);
             for operation in key.first_operation..key.first_operation + key.operations {
                 gathering.operations.push((batch, operation));
-                gathering.parents.push((batch, row));
-                gathering.parent_principals.push(principal);
+                gathering.parent_of.push(event);
+                gathering.principal_of_parent.push(known[place]);
             }
         }
         Self {
@@ -55,43 +66,77 @@ impl<'b> Gathering<'b> {
         self.operations.len()
     }
 
-    /// A column of `events`, by its place in the table.
-    pub fn event_values(&self, column: usize) -> Values<'b> {
-        self.values_of_events(column, &self.events, &self.principals)
-    }
-
-    /// A column of `operations`, by its place in the table.
-    pub fn operation_values(&self, column: usize) -> Values<'b> {
-        let wanted = &Operations::COLUMNS[column];
-        if wanted.of == Of::Event {
-            let of_event = Events::COLUMNS
-                .iter()
-                .position(|column| column.name == wanted.name)
-                .expect("a column of the event is one of events");
-            return self.values_of_events(of_event, &self.parents, &self.parent_principals);
+    /// The values of a column of `events`, and of the column of `operations` that repeats it,
+    /// if one does.
+    pub fn event_values(&self, column: usize) -> (Values<'b>, Option<(usize, Values<'b>)>) {
+        let wanted = &Events::COLUMNS[column];
+        let repeating = Operations::COLUMNS
+            .iter()
+            .position(|other| other.of == Of::Event && other.name == wanted.name);
+        if wanted.of == Of::Principal {
+            let pieces = self.batches.iter().map(|rows| &rows.principals.0[column]);
+            let values = gather(
+                &pieces.collect::<Vec<_>>(),
+                wanted.storage,
+                &self.principals,
+            );
+            let repeated = |place| (place, spread(&values, &self.principal_of_parent));
+            let repeated = repeating.map(repeated);
+            return (spread(&values, &self.principal_of), repeated);
         }
-        let columns = self.batches.iter().map(|rows| &rows.operations.0[column]);
-        gather(
-            &columns.collect::<Vec<_>>(),
-            wanted.storage,
-            &self.operations,
-        )
+        let pieces = self.batches.iter().map(|rows| &rows.events.0[column]);
+        let values = gather(&pieces.collect::<Vec<_>>(), wanted.storage, &self.events);
+        let repeated = repeating.map(|place| (place, spread(&values, &self.parent_of)));
+        (values, repeated)
     }
 
-    fn values_of_events(
-        &self,
-        column: usize,
-        events: &[Place],
-        principals: &[Place],
-    ) -> Values<'b> {
-        let is_of_principal = Events::COLUMNS[column].of == Of::Principal;
-        let columns = self.batches.iter().map(|rows| match is_of_principal {
-            true => &rows.principals.0[column],
-            false => &rows.events.0[column],
-        });
-        let places = if is_of_principal { principals } else { events };
-        let storage = Events::COLUMNS[column].storage;
-        gather(&columns.collect::<Vec<_>>(), storage, places)
+    /// The values of a column of `operations` that is its own.
+    pub fn operation_values(&self, column: usize) -> Values<'b> {
+        let pieces = self.batches.iter().map(|rows| &rows.operations.0[column]);
+        let storage = Operations::COLUMNS[column].storage;
+        gather(&pieces.collect::<Vec<_>>(), storage, &self.operations)
+    }
+}
+
+/// For each index the value that stands there.
+fn spread<'b>(values: &Values<'b>, indices: &[u32]) -> Values<'b> {
+    fn each<V: Copy>(values: &[V], indices: &[u32]) -> Vec<V> {
+        indices
+            .iter()
+            .map(|index| values[*index as usize])
+            .collect()
+    }
+    match values {
+        Values::Coded { codes, dictionary } => used(each(codes, indices), dictionary),
+        Values::Texts(texts) => Values::Texts(each(texts, indices)),
+        Values::Numbers(numbers) => Values::Numbers(each(numbers, indices)),
+        Values::Flags(flags) => Values::Flags(each(flags, indices)),
+        Values::Absent(_) => Values::Absent(indices.len()),
+    }
+}
+
+/// The codes with a dictionary of only those values that they name.
+fn used<'b>(mut codes: Vec<u32>, dictionary: &[Value<'b>]) -> Values<'b> {
+    let mut is_used = vec![false; dictionary.len()];
+    for code in codes.iter().filter(|code| **code != NO_VALUE) {
+        is_used[*code as usize] = true;
+    }
+    if is_used.iter().all(|is_used| *is_used) {
+        let dictionary = dictionary.to_vec();
+        return Values::Coded { codes, dictionary };
+    }
+    let mut kept = Vec::new();
+    let renamed = dictionary.iter().zip(&is_used).map(|(value, is_used)| {
+        kept.extend(is_used.then_some(*value));
+        (kept.len() as u32).wrapping_sub(1)
+    });
+    let renamed: Vec<u32> = renamed.collect();
+    for code in codes.iter_mut().filter(|code| **code != NO_VALUE) {
+        *code = renamed[*code as usize];
+    }
+    Values::Coded {
+        codes,
+        dictionary: kept,
     }
 }
 

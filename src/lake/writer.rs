@@ -16,7 +16,7 @@ use super::part::{PartFormat, PartWriter};
 use super::receipt::Part;
 use super::store::Store;
 use crate::event::batch::{Rows, RowsBuilder};
-use crate::event::schema::{Events, Operations, Table};
+use crate::event::schema::{Events, Of, Operations, Table};
 use crate::event::time;
 
 /// Rows that wait for their row group hold at most this, in bytes.
@@ -257,19 +257,31 @@ fn encode(
     events: &PartFormat,
     operations: &PartFormat,
 ) -> Result<(Vec<Chunk>, Vec<Chunk>), ParquetError> {
-    let of_operations = match gathering.operations() {
-        0 => 0,
-        _ => operations.columns(),
-    };
-    let mut chunks = (0..events.columns() + of_operations)
-        .into_par_iter()
-        .map(|column| match column.checked_sub(events.columns()) {
-            None => events.encode(column, &gathering.event_values(column)),
-            Some(column) => operations.encode(column, &gathering.operation_values(column)),
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let operations = chunks.split_off(events.columns());
-    Ok((chunks, operations))
+    let has_operations = gathering.operations() > 0;
+    let of_events = Events::COLUMNS.par_iter().enumerate().map(|(column, _)| {
+        let (values, repeated) = gathering.event_values(column);
+        let repeated = repeated.filter(|_| has_operations);
+        let repeated = repeated.map(|(place, values)| {
+            Ok::<_, ParquetError>((place, operations.encode(place, &values)?))
+        });
+        Ok((events.encode(column, &values)?, repeated.transpose()?))
+    });
+    let own = Operations::COLUMNS.par_iter().enumerate();
+    let own = own.filter(|(_, column)| has_operations && column.of == Of::Row);
+    let own = own.map(|(column, _)| {
+        let values = gathering.operation_values(column);
+        Ok((column, operations.encode(column, &values)?))
+    });
+    let (of_events, own) = rayon::join(
+        || of_events.collect::<Result<Vec<_>, ParquetError>>(),
+        || own.collect::<Result<Vec<_>, ParquetError>>(),
+    );
+    let (of_events, repeated): (Vec<_>, Vec<_>) = of_events?.into_iter().unzip();
+    let mut of_operations = own?;
+    of_operations.extend(repeated.into_iter().flatten());
+    of_operations.sort_by_key(|(column, _)| *column);
+    let of_operations = of_operations.into_iter().map(|(_, chunk)| chunk);
+    Ok((of_events, of_operations.collect()))
 }
 
 /// The identities of the events last kept: bounded, and the same for the same order of events.

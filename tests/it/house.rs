@@ -40,6 +40,9 @@ const FENCES: &[(&str, &[&str])] = &[
     ("wide", &["container/structure.rs"]),
     ("flate2", &["container/content.rs", "cli/export.rs"]),
     ("parquet", &["lake/"]),
+    ("arrow", &["lake/", "event/schema.rs", "cli/show.rs"]),
+    ("hashbrown", &["event/column.rs", "lake/gather.rs"]),
+    ("siphasher", &["event/batch.rs"]),
     ("rayon", &["convert/", "lake/", "cli/"]),
 ];
 

@@ -135,3 +135,32 @@ fn broken_texts_are_refused() {
     );
     assert!(parser.parse(b"{\"still\":\"works\"}", |_| ()).is_ok());
 }
+
+#[test]
+fn an_object_that_is_known_is_passed_over() {
+    let mut parser = Parser::default();
+    let known = r#"{"type":"Root","arn":"é\"x","list":[{"a":1}]}"#;
+    for (before, behind) in [
+        (
+            r#"{"eventVersion":"1.11","userIdentity":"#,
+            r#","eventTime":"t\n","z":[1,{"b":"c"}]}"#,
+        ),
+        (r#"{ "userIdentity" : "#, r#" , "n" : 5.0 , "m" : 1e400 }"#),
+    ] {
+        let text = format!("{before}{known}{behind}");
+        let range = before.len()..before.len() + known.len();
+        let raws = |value: Json<'_>| -> Vec<(String, String)> {
+            let members = value.members();
+            members
+                .map(|(name, member)| (name.to_owned(), member.raw().to_owned()))
+                .collect()
+        };
+        let whole = parser.parse(text.as_bytes(), raws).expect("parses");
+        let but = parser.parse_but(text.as_bytes(), Some(range), |value| {
+            let identity = value.get("userIdentity").expect("the member");
+            assert_eq!(identity.raw(), known);
+            raws(value)
+        });
+        assert_eq!(but.expect("parses"), whole);
+    }
+}
