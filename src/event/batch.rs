@@ -8,8 +8,10 @@ use std::sync::LazyLock;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::column::{Column, ColumnBuilder, Interner, Texts, Value};
-use super::schema::{self, Cell, EventRow, Events, Of, OperationRow, Operations, Storage, Table};
+use super::column::{
+    Column, Interner, RepeatingBuilder, Texts, UniqueBuilder, Value, put, renewed,
+};
+use super::schema::{Cell, EventRow, Events, Of, OperationRow, Operations, Table};
 
 /// Columns of one table, in its order; those that follow from something else are empty.
 #[derive(Debug, Clone)]
@@ -21,43 +23,102 @@ impl Columns {
     }
 }
 
-/// Builds the columns of a table that follow from one thing.
+/// Reads a cell of a row.
+type Read<T, V> = for<'r, 'a> fn(&'r <T as Table>::Row<'a>) -> Option<V>;
+type ReadText<T> = for<'r, 'a> fn(&'r <T as Table>::Row<'a>) -> Option<&'r str>;
+
+/// Builds the columns of a table that follow from one thing: by kind, each with its place in the
+/// table.
 struct ColumnsBuilder<T: Table> {
-    /// The columns that are built, and their places in the table.
-    columns: Vec<(usize, &'static schema::Column<T>, ColumnBuilder)>,
+    repeating: Vec<(usize, ReadText<T>, RepeatingBuilder)>,
+    unique: Vec<(usize, ReadText<T>, UniqueBuilder)>,
+    flags: Vec<(usize, Read<T, bool>, Vec<Option<bool>>)>,
+    ints: Vec<(usize, Read<T, i32>, Vec<Option<i64>>)>,
+    longs: Vec<(usize, Read<T, i64>, Vec<Option<i64>>)>,
     rows: usize,
 }
 
 impl<T: Table> ColumnsBuilder<T> {
     fn new(of: Of) -> Self {
-        let own = T::COLUMNS.iter().enumerate().filter(|(_, c)| c.of == of);
-        Self {
-            columns: own
-                .map(|(place, column)| (place, column, ColumnBuilder::new(empty(column))))
-                .collect(),
+        let mut builder = Self {
+            repeating: Vec::new(),
+            unique: Vec::new(),
+            flags: Vec::new(),
+            ints: Vec::new(),
+            longs: Vec::new(),
             rows: 0,
+        };
+        for (place, column) in T::COLUMNS.iter().enumerate().filter(|(_, c)| c.of == of) {
+            match column.cell {
+                Cell::Text(read) | Cell::Json(read) if column.storage.is_repeating() => {
+                    builder.repeating.push((place, read, Default::default()));
+                }
+                Cell::Text(read) | Cell::Json(read) => {
+                    builder.unique.push((place, read, Default::default()));
+                }
+                Cell::Bool(read) => builder.flags.push((place, read, Vec::new())),
+                Cell::Int(read) => builder.ints.push((place, read, Vec::new())),
+                Cell::Long(read) | Cell::Timestamp(read) => {
+                    builder.longs.push((place, read, Vec::new()));
+                }
+            }
         }
+        builder
     }
 
     fn push(&mut self, row: &T::Row<'_>) {
-        for (_, column, builder) in &mut self.columns {
-            let value = match column.cell {
-                Cell::Text(read) | Cell::Json(read) => read(row).map(Value::Text),
-                Cell::Bool(read) => read(row).map(Value::Flag),
-                Cell::Int(read) => read(row).map(|number| Value::Number(number.into())),
-                Cell::Long(read) | Cell::Timestamp(read) => read(row).map(Value::Number),
-            };
-            if let Some(value) = value {
-                builder.push(self.rows, value);
-            }
+        let at = self.rows;
+        for (_, read, builder) in &mut self.repeating {
+            read(row)
+                .into_iter()
+                .for_each(|text| builder.push(at, text));
+        }
+        for (_, read, builder) in &mut self.unique {
+            read(row)
+                .into_iter()
+                .for_each(|text| builder.push(at, text));
+        }
+        for (_, read, flags) in &mut self.flags {
+            read(row).into_iter().for_each(|flag| put(flags, at, flag));
+        }
+        for (_, read, numbers) in &mut self.ints {
+            read(row)
+                .into_iter()
+                .for_each(|int| put(numbers, at, int.into()));
+        }
+        for (_, read, numbers) in &mut self.longs {
+            read(row)
+                .into_iter()
+                .for_each(|long| put(numbers, at, long));
         }
         self.rows += 1;
     }
 
     fn copy(&mut self, from: &Columns, row: usize) {
-        for (place, _, builder) in &mut self.columns {
-            if let Some(value) = from.0[*place].get(row) {
-                builder.push(self.rows, value);
+        let at = self.rows;
+        for (place, _, builder) in &mut self.repeating {
+            if let Some(Value::Text(text)) = from.0[*place].get(row) {
+                builder.push(at, text);
+            }
+        }
+        for (place, _, builder) in &mut self.unique {
+            if let Some(Value::Text(text)) = from.0[*place].get(row) {
+                builder.push(at, text);
+            }
+        }
+        for (place, _, flags) in &mut self.flags {
+            if let Some(Value::Flag(flag)) = from.0[*place].get(row) {
+                put(flags, at, flag);
+            }
+        }
+        let ints = self.ints.iter_mut().map(|(place, _, ints)| (place, ints));
+        let longs = self
+            .longs
+            .iter_mut()
+            .map(|(place, _, longs)| (place, longs));
+        for (place, numbers) in ints.chain(longs) {
+            if let Some(Value::Number(number)) = from.0[*place].get(row) {
+                put(numbers, at, number);
             }
         }
         self.rows += 1;
@@ -65,26 +126,23 @@ impl<T: Table> ColumnsBuilder<T> {
 
     fn finish(&mut self) -> Columns {
         self.rows = 0;
-        let mut columns: Vec<Column> = T::COLUMNS.iter().map(empty).collect();
-        for (place, _, builder) in &mut self.columns {
+        let mut columns = vec![Column::Flags(Vec::new()); T::COLUMNS.len()];
+        for (place, _, builder) in &mut self.repeating {
             columns[*place] = builder.finish();
         }
+        for (place, _, builder) in &mut self.unique {
+            columns[*place] = builder.finish();
+        }
+        for (place, _, flags) in &mut self.flags {
+            columns[*place] = Column::Flags(renewed(flags));
+        }
+        for (place, _, ints) in &mut self.ints {
+            columns[*place] = Column::Numbers(renewed(ints));
+        }
+        for (place, _, longs) in &mut self.longs {
+            columns[*place] = Column::Numbers(renewed(longs));
+        }
         Columns(columns)
-    }
-}
-
-fn empty<T: Table>(column: &schema::Column<T>) -> Column {
-    match (&column.cell, column.storage) {
-        (Cell::Bool(_), _) => Column::Flags(Vec::new()),
-        (Cell::Int(_) | Cell::Long(_) | Cell::Timestamp(_), _) => Column::Numbers(Vec::new()),
-        (_, Storage::Repeating | Storage::RepeatingLookup) => Column::Repeating {
-            codes: Vec::new(),
-            texts: Texts::default(),
-        },
-        (_, Storage::Unique | Storage::UniqueLookup) => Column::Unique {
-            spans: Vec::new(),
-            bytes: String::new(),
-        },
     }
 }
 
@@ -146,20 +204,18 @@ pub struct RowsBuilder {
     /// The `userIdentity` of each principal.
     identities: Texts,
     identity_codes: Interner,
-    /// Which of the principals' columns has their account.
+    /// Which of the principals' columns of repeating texts has their account.
     account: usize,
 }
 
 impl Default for RowsBuilder {
     fn default() -> Self {
         let principals = ColumnsBuilder::new(Of::Principal);
-        let is_account =
-            |(_, column, _): &(_, &schema::Column<Events>, _)| column.name == "user_account_id";
+        let account = place_of("user_account_id");
+        let mut repeating = principals.repeating.iter();
         Self {
-            account: principals
-                .columns
-                .iter()
-                .position(is_account)
+            account: repeating
+                .position(|(place, _, _)| *place == account)
                 .expect("principals have an account"),
             events: ColumnsBuilder::new(Of::Row),
             principals,
@@ -217,11 +273,8 @@ impl RowsBuilder {
 
     /// The account of a principal.
     pub fn account_of(&self, principal: u32) -> Option<&str> {
-        let (_, _, accounts) = &self.principals.columns[self.account];
-        match accounts.column().get(principal as usize)? {
-            Value::Text(text) => Some(text),
-            Value::Number(_) | Value::Flag(_) => None,
-        }
+        let (_, _, accounts) = &self.principals.repeating[self.account];
+        accounts.get(principal as usize)
     }
 
     /// Appends a copy of an event of other rows, with its operations.

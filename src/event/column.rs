@@ -148,24 +148,6 @@ impl Column {
             Self::Flags(flags) => flags.capacity() * size_of::<Option<bool>>(),
         }
     }
-
-    /// Empty, with room for as much: objects are of about one size.
-    fn another(&self) -> Self {
-        match self {
-            Self::Repeating { codes, texts } => Self::Repeating {
-                codes: Vec::with_capacity(with_headroom(codes.len())),
-                texts: texts.another(),
-            },
-            Self::Unique { spans, bytes } => Self::Unique {
-                spans: Vec::with_capacity(with_headroom(spans.len())),
-                bytes: String::with_capacity(with_headroom(bytes.len())),
-            },
-            Self::Numbers(numbers) => {
-                Self::Numbers(Vec::with_capacity(with_headroom(numbers.len())))
-            }
-            Self::Flags(flags) => Self::Flags(Vec::with_capacity(with_headroom(flags.len()))),
-        }
-    }
 }
 
 /// The span of a row without a value.
@@ -217,61 +199,79 @@ impl Interner {
     }
 }
 
-/// Fills a column row by row.
-pub struct ColumnBuilder {
-    column: Column,
+/// Fills a column of texts that repeat. Rows come in order; those without a value need not come.
+#[derive(Default)]
+pub struct RepeatingBuilder {
+    codes: Vec<u32>,
+    texts: Texts,
     interner: Interner,
 }
 
-impl ColumnBuilder {
-    pub fn new(column: Column) -> Self {
-        Self {
-            column,
-            interner: Interner::default(),
-        }
-    }
-
-    /// Gives a row its value; rows come in order, those without a value need not come.
+impl RepeatingBuilder {
     #[inline]
-    pub fn push(&mut self, row: usize, value: Value<'_>) {
-        match (&mut self.column, value) {
-            (Column::Repeating { codes, texts }, Value::Text(text)) => {
-                // Programs repeat themselves: most rows have the value of the row before.
-                let code = match codes.last() {
-                    Some(&last) if last != NO_VALUE && texts.is(last, text) => last,
-                    _ => self.interner.code(texts, text),
-                };
-                fill(codes, row, NO_VALUE);
-                codes.push(code);
-            }
-            (Column::Unique { spans, bytes }, Value::Text(text)) => {
-                fill(spans, row, NO_SPAN);
-                let start = bytes.len();
-                bytes.push_str(text);
-                spans.push((offset(start), offset(bytes.len())));
-            }
-            (Column::Numbers(numbers), Value::Number(number)) => {
-                fill(numbers, row, None);
-                numbers.push(Some(number));
-            }
-            (Column::Flags(flags), Value::Flag(flag)) => {
-                fill(flags, row, None);
-                flags.push(Some(flag));
-            }
-            (column, value) => unreachable!("{value:?} is no value of {column:?}"),
-        }
+    pub fn push(&mut self, row: usize, text: &str) {
+        // Programs repeat themselves: most rows have the value of the row before.
+        let code = match self.codes.last() {
+            Some(&last) if last != NO_VALUE && self.texts.is(last, text) => last,
+            _ => self.interner.code(&mut self.texts, text),
+        };
+        fill(&mut self.codes, row, NO_VALUE);
+        self.codes.push(code);
     }
 
-    pub fn column(&self) -> &Column {
-        &self.column
+    pub fn get(&self, row: usize) -> Option<&str> {
+        let code = *self.codes.get(row).filter(|code| **code != NO_VALUE)?;
+        Some(self.texts.get(code as usize))
     }
 
     /// The column so far; the builder is empty afterwards.
     pub fn finish(&mut self) -> Column {
         self.interner.codes.clear();
-        let next = self.column.another();
-        std::mem::replace(&mut self.column, next)
+        let texts = self.texts.another();
+        Column::Repeating {
+            codes: renewed(&mut self.codes),
+            texts: std::mem::replace(&mut self.texts, texts),
+        }
     }
+}
+
+/// Fills a column of texts that hardly repeat, as [`RepeatingBuilder`] does.
+#[derive(Default)]
+pub struct UniqueBuilder {
+    spans: Vec<(u32, u32)>,
+    bytes: String,
+}
+
+impl UniqueBuilder {
+    #[inline]
+    pub fn push(&mut self, row: usize, text: &str) {
+        fill(&mut self.spans, row, NO_SPAN);
+        let start = self.bytes.len();
+        self.bytes.push_str(text);
+        self.spans.push((offset(start), offset(self.bytes.len())));
+    }
+
+    /// The column so far; the builder is empty afterwards.
+    pub fn finish(&mut self) -> Column {
+        let bytes = String::with_capacity(with_headroom(self.bytes.len()));
+        Column::Unique {
+            spans: renewed(&mut self.spans),
+            bytes: std::mem::replace(&mut self.bytes, bytes),
+        }
+    }
+}
+
+/// Gives a row of plain values its value, as [`RepeatingBuilder`] does.
+#[inline]
+pub fn put<V: Clone>(values: &mut Vec<Option<V>>, row: usize, value: V) {
+    fill(values, row, None);
+    values.push(Some(value));
+}
+
+/// The values; what stays is empty, with room for as many: objects are of about one size.
+pub fn renewed<V>(values: &mut Vec<V>) -> Vec<V> {
+    let next = Vec::with_capacity(with_headroom(values.len()));
+    std::mem::replace(values, next)
 }
 
 #[cfg(test)]
@@ -279,52 +279,42 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn columns() -> [Column; 4] {
-        let texts = Texts::default();
-        let (codes, spans, bytes) = (Vec::new(), Vec::new(), String::new());
-        [
-            Column::Repeating { codes, texts },
-            Column::Unique { spans, bytes },
-            Column::Numbers(Vec::new()),
-            Column::Flags(Vec::new()),
-        ]
-    }
-
     proptest! {
         #[test]
-        fn a_column_gives_back_what_was_put_in(
-            rows in proptest::collection::vec(proptest::option::of(0_u8..6), 0..60),
-            again in proptest::collection::vec(proptest::option::of(0_u8..6), 0..60),
+        fn columns_give_back_what_was_put_in(
+            batches in proptest::collection::vec(
+                proptest::collection::vec(proptest::option::of(0_u8..6), 0..60), 1..4),
         ) {
-            for column in columns() {
-                let text = |n: u8| "é".repeat(n as usize);
-                let mut builder = ColumnBuilder::new(column);
-                for rows in [&rows, &again] {
-                    for (row, value) in rows.iter().enumerate() {
-                        let Some(n) = value else { continue };
-                        match builder.column {
-                            Column::Numbers(_) => builder.push(row, Value::Number((*n).into())),
-                            Column::Flags(_) => builder.push(row, Value::Flag(n % 2 == 0)),
-                            _ => builder.push(row, Value::Text(&text(*n))),
-                        }
-                    }
-                    let column = builder.finish();
-                    for (row, value) in rows.iter().enumerate() {
-                        let text = value.map(text);
-                        let expected = value.map(|n| match column {
-                            Column::Numbers(_) => Value::Number(n.into()),
-                            Column::Flags(_) => Value::Flag(n % 2 == 0),
-                            _ => Value::Text(text.as_deref().unwrap_or_default()),
-                        });
-                        prop_assert_eq!(column.get(row), expected);
-                    }
-                    prop_assert_eq!(column.get(rows.len()), None);
-                    if let Column::Repeating { texts, .. } = &column {
-                        let mut distinct: Vec<_> = rows.iter().flatten().collect();
-                        distinct.sort_unstable();
-                        distinct.dedup();
-                        prop_assert_eq!(texts.len(), distinct.len());
-                    }
+            let text = |n: u8| "é-".repeat(n as usize);
+            let (mut repeating, mut unique) = Default::default();
+            let (mut numbers, mut flags) = (Vec::new(), Vec::new());
+            for rows in &batches {
+                for (row, n) in rows.iter().enumerate() {
+                    let Some(n) = *n else { continue };
+                    RepeatingBuilder::push(&mut repeating, row, &text(n));
+                    UniqueBuilder::push(&mut unique, row, &text(n));
+                    put(&mut numbers, row, i64::from(n));
+                    put(&mut flags, row, n % 2 == 0);
+                }
+                let columns = [
+                    repeating.finish(),
+                    unique.finish(),
+                    Column::Numbers(renewed(&mut numbers)),
+                    Column::Flags(renewed(&mut flags)),
+                ];
+                for row in 0..rows.len() + 1 {
+                    let n = rows.get(row).copied().flatten();
+                    let text = n.map(text);
+                    prop_assert_eq!(columns[0].get(row), text.as_deref().map(Value::Text));
+                    prop_assert_eq!(columns[1].get(row), text.as_deref().map(Value::Text));
+                    prop_assert_eq!(columns[2].get(row), n.map(|n| Value::Number(n.into())));
+                    prop_assert_eq!(columns[3].get(row), n.map(|n| Value::Flag(n % 2 == 0)));
+                }
+                if let Column::Repeating { texts, .. } = &columns[0] {
+                    let mut distinct: Vec<_> = rows.iter().flatten().collect();
+                    distinct.sort_unstable();
+                    distinct.dedup();
+                    prop_assert_eq!(texts.len(), distinct.len());
                 }
             }
         }

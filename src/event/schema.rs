@@ -90,6 +90,12 @@ pub enum Storage {
     UniqueLookup,
 }
 
+impl Storage {
+    pub fn is_repeating(self) -> bool {
+        matches!(self, Self::Repeating | Self::RepeatingLookup)
+    }
+}
+
 /// What a row of `events` is made from.
 pub struct EventRow<'a> {
     pub event: &'a Event<'a>,

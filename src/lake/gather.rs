@@ -145,10 +145,9 @@ fn gather<'b>(pieces: &[&'b Column], storage: Storage, places: &[Place]) -> Valu
     if pieces.iter().all(|piece| piece.is_empty()) {
         return Values::Absent(places.len());
     }
-    let is_repeating = matches!(storage, Storage::Repeating | Storage::RepeatingLookup);
     match pieces[0] {
         Column::Repeating { .. } => gather_codes(pieces, places),
-        Column::Numbers(_) if is_repeating => code(rows(pieces, places, number)),
+        Column::Numbers(_) if storage.is_repeating() => code(rows(pieces, places, number)),
         Column::Numbers(_) => Values::Numbers(rows(pieces, places, number).collect()),
         Column::Unique { .. } => Values::Texts(rows(pieces, places, Column::unique).collect()),
         Column::Flags(_) => Values::Flags(rows(pieces, places, flag).collect()),

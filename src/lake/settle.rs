@@ -22,7 +22,7 @@ use super::receipt::{Part, Settlement};
 use super::state::{LakeState, write_settlement};
 use super::{FORMAT, LakeError, Store};
 use crate::event::batch::identity;
-use crate::event::schema::{Cell, Events, Operations, Storage, Table};
+use crate::event::schema::{Cell, Events, Operations, Table};
 
 /// Event IDs looked at in one pass; a date with more is settled in several passes.
 const IDS_A_PASS: u64 = 2 << 20;
@@ -248,7 +248,7 @@ fn rewrite<T: Table>(
 /// The values of a column as they were read.
 fn values_of<T: Table>(column: usize, array: &dyn Array) -> Values<'_> {
     let column = &T::COLUMNS[column];
-    let is_unique = matches!(column.storage, Storage::Unique | Storage::UniqueLookup);
+    let is_unique = !column.storage.is_repeating();
     let ints = || array.as_primitive::<Int32Type>().iter();
     let longs = || array.as_primitive::<Int64Type>().iter();
     let times = || array.as_primitive::<TimestampMillisecondType>().iter();

@@ -43,7 +43,7 @@ fn schema(repetition: Repetition) -> SchemaDescriptor {
 fn value(physical: Physical, seed: u32, texts: &[String]) -> Value<'_> {
     match physical {
         Physical::BYTE_ARRAY => Value::Text(&texts[seed as usize % texts.len()]),
-        Physical::BOOLEAN => Value::Flag(seed % 3 == 0),
+        Physical::BOOLEAN => Value::Flag(seed.is_multiple_of(3)),
         Physical::INT32 => Value::Number(i64::from(seed as i32)),
         _ => Value::Number(i64::from(seed as i32) << (seed % 30)),
     }
@@ -158,9 +158,11 @@ fn check(file: &Bytes, columns: &[Vec<Option<Value<'_>>>]) {
     let starts: Vec<usize> = (0..rows).step_by(step).collect();
     let selectors = starts.iter().map(|start| RowSelector {
         row_count: step.min(rows - start),
-        skip: start / step % 3 != 0,
+        skip: !(start / step).is_multiple_of(3),
     });
-    let wanted: Vec<usize> = (0..rows).filter(|row| row / step % 3 == 0).collect();
+    let wanted: Vec<usize> = (0..rows)
+        .filter(|row| (row / step).is_multiple_of(3))
+        .collect();
     let reader = builder(file)
         .with_row_selection(RowSelection::from(selectors.collect::<Vec<_>>()))
         .build()

@@ -42,7 +42,6 @@ const FENCES: &[(&str, &[&str])] = &[
     ("parquet", &["lake/"]),
     ("arrow", &["lake/", "event/schema.rs", "cli/show.rs"]),
     ("hashbrown", &["event/column.rs", "lake/gather.rs"]),
-    ("siphasher", &["event/batch.rs"]),
     ("rayon", &["convert/", "lake/", "cli/"]),
 ];
 
