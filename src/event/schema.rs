@@ -296,7 +296,7 @@ impl Table for Operations {
         text("index_name", |r| cow(&r.operation.index_name), Repeating, "The index read"),
         text("role", |r| r.operation.role.map(|role| role.as_str()), Repeating, "source or target, of calls that name two tables"),
         column("item_key", Cell::Json(|r| cow(&r.operation.key)), Unique, "The item's key as logged: a flat object of attribute and value"),
-        column("attributes", Cell::Json(|r| cow(&r.operation.attributes)), Repeating, "The names of the attributes written or asked for, where logged"),
+        column("attributes", Cell::Json(|r| cow(&r.operation.attributes)), Repeating, "The names of the attributes written or asked for, where logged, in order"),
         text("statement", |r| r.operation.statement, Unique, "The PartiQL statement as logged"),
         column("is_conditional", Cell::Bool(|r| Some(r.operation.is_conditional)), Repeating, "Whether the write carries a condition"),
         text("select_mode", |r| r.operation.select, Repeating, "The select parameter: COUNT returns no items"),

@@ -11,7 +11,8 @@ use crate::event::parse::{Json, Kind};
 pub const MAX_EXPRESSION_BYTES: usize = 8 * 1024;
 
 /// JSON array text of the top-level attribute names that the request writes or asks for: of the
-/// item, the update (expression or legacy) and the projection. None when it names none.
+/// item, the update (expression or legacy) and the projection. Each stands once, in order: AWS
+/// logs an item's attributes in no order. None when it names none.
 pub(super) fn attributes_of<'d>(
     request: &Request<'d>,
     unclear: &mut Unclear,
@@ -21,7 +22,7 @@ pub(super) fn attributes_of<'d>(
     if let Some(list) = listed {
         let has_expressions =
             request.update_expression.is_some() || request.projection_expression.is_some();
-        if !has_expressions && is_compact_array_of_plain_strings(list) {
+        if !has_expressions && is_compact_array_of_plain_strings(list) && is_sorted(list) {
             return Some(Cow::Borrowed(list.raw()));
         }
         push_listed(list, &mut names, unclear);
@@ -39,7 +40,16 @@ pub(super) fn attributes_of<'d>(
         }
         push_named(expression, request.attribute_names, &mut names, unclear);
     }
+    names.sort_unstable();
+    names.dedup();
     (!names.is_empty()).then(|| Cow::Owned(json_text::string_array(&names)))
+}
+
+/// Whether the names stand in order, each once.
+fn is_sorted(list: Json<'_>) -> bool {
+    list.elements()
+        .map(Json::as_str)
+        .is_sorted_by(|name, next| name < next)
 }
 
 /// Whether the array's own text is already the canonical text of a list of names.

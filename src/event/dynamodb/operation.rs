@@ -67,7 +67,8 @@ pub struct Operation<'d> {
     /// JSON text of a flat object, compact and sorted by attribute name: the key as logged; of
     /// PartiQL the visible equality predicates, with redacted values as `"***(Redacted)"`.
     pub key: Option<Cow<'d, str>>,
-    /// JSON text of an array: names of the attributes written or asked for, where logged.
+    /// JSON text of an array: names of the attributes written or asked for, where logged, in
+    /// order.
     pub attributes: Option<Cow<'d, str>>,
     /// PartiQL text as logged.
     pub statement: Option<&'d str>,
