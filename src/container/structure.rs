@@ -1,12 +1,13 @@
 //! Finds where a JSON value ends by its quotes and braces alone, 64 bytes at a time.
 //!
 //! Nothing else of the value is looked at: whether it is valid JSON, the parser says of those
-//! values that are worth parsing. The vectors are safe code that compiles to SSE2 or NEON.
+//! values that are worth parsing. The vectors are the widest that the processor at hand has, from
+//! SSE2 to AVX-512, or NEON.
 
-use wide::u8x16;
+use fearless_simd::prelude::*;
+use fearless_simd::{Level, Simd, dispatch, u8x64};
 
 const BLOCK_BYTES: usize = 64;
-const LANE_BYTES: usize = 16;
 
 /// How far into a value the scan has come; carried over when the value spans two windows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,15 +31,23 @@ impl Scan {
     /// Scans on from `bytes[0]`; returns how many bytes it takes to close the outermost brace,
     /// or nothing where `bytes` ends before.
     pub fn find_end(&mut self, bytes: &[u8]) -> Option<usize> {
-        let mut blocks = bytes.chunks_exact(BLOCK_BYTES);
-        let mut at = 0;
-        for block in &mut blocks {
-            if let Some(end) = self.scan_block(block) {
-                return Some(at + end);
+        dispatch!(Level::new(), simd => self.find_end_with(simd, bytes))
+    }
+
+    /// `find_end` for the vectors of one kind of processor; inlined, as is all that it calls for
+    /// each block, because only code inside `dispatch!` is compiled for that kind.
+    #[inline(always)]
+    fn find_end_with<S: Simd>(&mut self, simd: S, bytes: &[u8]) -> Option<usize> {
+        // A copy stays in registers.
+        let mut scan = *self;
+        let (blocks, rest) = bytes.as_chunks::<BLOCK_BYTES>();
+        for (index, block) in blocks.iter().enumerate() {
+            if let Some(end) = scan.scan_block(simd, block) {
+                *self = scan;
+                return Some(index * BLOCK_BYTES + end);
             }
-            at += BLOCK_BYTES;
         }
-        let rest = blocks.remainder();
+        *self = scan;
         if rest.is_empty() {
             return None;
         }
@@ -46,18 +55,18 @@ impl Scan {
         padded[..rest.len()].copy_from_slice(rest);
         // A carry out of the padding would be lost with the bytes that follow in the next
         // window, so the carries of a partial block are taken at its end.
-        let before = *self;
-        let end = self.scan_block(&padded);
-        if end.is_none() {
-            *self = before;
-            self.scan_slowly(rest);
+        let end = scan.scan_block(simd, &padded);
+        match end {
+            Some(_) => *self = scan,
+            None => self.scan_slowly(rest),
         }
-        end.map(|end| at + end)
+        end.map(|end| blocks.len() * BLOCK_BYTES + end)
     }
 
     /// Scans one block of 64 bytes; the place after the closing brace, if it is in the block.
-    fn scan_block(&mut self, block: &[u8]) -> Option<usize> {
-        let masks = Masks::of(block);
+    #[inline(always)]
+    fn scan_block<S: Simd>(&mut self, simd: S, block: &[u8; BLOCK_BYTES]) -> Option<usize> {
+        let masks = Masks::of(simd, block);
         let mut quotes = masks.quotes;
         if masks.backslashes != 0 || self.after_backslash {
             self.has_backslash |= masks.backslashes != 0;
@@ -121,39 +130,21 @@ struct Masks {
 }
 
 impl Masks {
-    fn of(block: &[u8]) -> Self {
-        let lanes = block.as_chunks::<LANE_BYTES>().0;
-        let mask = |byte: u8| {
-            let byte = u8x16::splat(byte);
-            let bits = |(lane, bytes): (usize, &[u8; LANE_BYTES])| {
-                u64::from(u8x16::new(*bytes).simd_eq(byte).to_bitmask()) << (lane * LANE_BYTES)
-            };
-            lanes
-                .iter()
-                .enumerate()
-                .map(bits)
-                .fold(0, |all, bits| all | bits)
-        };
-        // Most blocks hold no brace: nothing but `|`, `~` and other alphabets is as high.
-        let brace = u8x16::splat(b'{');
-        let may_brace = lanes.iter().fold(u8x16::splat(0), |any, bytes| {
-            let bytes = u8x16::new(*bytes);
-            any | bytes.max(brace).simd_eq(bytes)
-        });
-        let (opening, closing) = match may_brace.to_bitmask() {
-            0 => (0, 0),
-            _ => (mask(b'{'), mask(b'}')),
-        };
+    #[inline(always)]
+    fn of<S: Simd>(simd: S, block: &[u8; BLOCK_BYTES]) -> Self {
+        let bytes = u8x64::from_slice(simd, block);
+        let mask = |byte: u8| bytes.simd_eq(u8x64::splat(simd, byte)).to_bitmask();
         Self {
             quotes: mask(b'"'),
             backslashes: mask(b'\\'),
-            opening,
-            closing,
+            opening: mask(b'{'),
+            closing: mask(b'}'),
         }
     }
 }
 
 /// Bit i of the result is the exclusive or of bits 0 to i: turns quotes into string insides.
+#[inline(always)]
 fn prefix_xor(mut bits: u64) -> u64 {
     for shift in [1, 2, 4, 8, 16, 32] {
         bits ^= bits << shift;
@@ -163,6 +154,7 @@ fn prefix_xor(mut bits: u64) -> u64 {
 
 /// The bytes that a backslash escapes, given where backslashes stand: every second byte of a
 /// run of backslashes, and the byte behind a run of odd length.
+#[inline(always)]
 fn escaped(backslashes: u64, carry: &mut bool) -> u64 {
     const EVEN_BITS: u64 = 0x5555_5555_5555_5555;
     let carried = u64::from(*carry);
@@ -218,6 +210,10 @@ mod tests {
                 .find_end(&text[..cut])
                 .or_else(|| scan.find_end(&text[cut..]).map(|end| cut + end));
             prop_assert_eq!(in_two, expected);
+            // The same with the narrowest vectors.
+            let mut scan = Scan::default();
+            let narrow = dispatch!(Level::baseline(), simd => scan.find_end_with(simd, &text));
+            prop_assert_eq!(narrow, expected);
         }
     }
 }

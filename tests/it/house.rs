@@ -37,7 +37,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("globset", &["archive/"]),
     ("object_store", &["lake/s3.rs", "lake/store.rs"]),
     ("simd_json", &["event/parse.rs"]),
-    ("wide", &["container/structure.rs"]),
+    ("fearless_simd", &["container/structure.rs"]),
     ("flate2", &["container/content.rs", "cli/export.rs"]),
     ("parquet", &["lake/"]),
     ("arrow", &["lake/", "event/schema.rs", "cli/show.rs"]),
