@@ -39,6 +39,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("simd_json", &["event/parse.rs"]),
     ("fearless_simd", &["container/structure.rs"]),
     ("flate2", &["container/content.rs", "cli/export.rs"]),
+    ("libdeflater", &["container/content.rs"]),
     ("parquet", &["lake/"]),
     ("arrow", &["lake/", "event/schema.rs", "cli/show.rs"]),
     ("hashbrown", &["event/column.rs", "lake/gather.rs"]),
