@@ -86,7 +86,7 @@ fn table_page<T: Table>() -> String {
         };
         let lookup = match column.storage {
             Storage::RepeatingLookup | Storage::UniqueLookup => " (bloom filter)",
-            Storage::Repeating | Storage::Unique => "",
+            Storage::Repeating | Storage::Ordered | Storage::Unique => "",
         };
         let member = column
             .member

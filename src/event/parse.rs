@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use simd_json::{Buffers, INPUT_PADDING, Node, StaticNode, Tape};
+use simdutf8::compat::from_utf8;
 
 use super::spelling::neutralise;
 
@@ -62,7 +63,7 @@ impl Parser {
         known: Option<Range<usize>>,
         read: impl FnOnce(Json<'_>) -> R,
     ) -> Result<R, ParseError> {
-        let text = std::str::from_utf8(text).map_err(|e| ParseError::Utf8(e.valid_up_to()))?;
+        let text = from_utf8(text).map_err(|e| ParseError::Utf8(e.valid_up_to()))?;
         let mut cut = known.map_or(Cut::default(), Cut::inside);
         let mut strings = self.load(text, cut);
         let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();

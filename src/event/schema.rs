@@ -82,6 +82,8 @@ impl<T: Table> Cell<T> {
 pub enum Storage {
     /// Values that repeat: a dictionary.
     Repeating,
+    /// Values in whose order rows are written: a dictionary.
+    Ordered,
     /// Values that repeat and are looked up: a dictionary and a bloom filter.
     RepeatingLookup,
     /// Values that hardly repeat.
@@ -92,7 +94,10 @@ pub enum Storage {
 
 impl Storage {
     pub fn is_repeating(self) -> bool {
-        matches!(self, Self::Repeating | Self::RepeatingLookup)
+        matches!(
+            self,
+            Self::Repeating | Self::RepeatingLookup | Self::Ordered
+        )
     }
 }
 
@@ -122,7 +127,7 @@ pub struct Events;
 /// One row a table access inside an event.
 pub struct Operations;
 
-use Storage::{Repeating, RepeatingLookup, Unique, UniqueLookup};
+use Storage::{Ordered, Repeating, RepeatingLookup, Unique, UniqueLookup};
 
 const fn text<T: Table>(
     name: &'static str,
@@ -213,8 +218,8 @@ impl Table for Events {
     const ABOUT: &'static str = "One row a CloudTrail event, from which the record can be rebuilt.";
     #[rustfmt::skip]
     const COLUMNS: &'static [Column<Self>] = &[
-        column("event_time", Cell::Timestamp(|r| r.event.event_time_ms), Repeating, "When the request completed, UTC, to the millisecond; absent where the record does not tell"),
-        column("event_time_ms", Cell::Long(|r| r.event.event_time_ms), Repeating, "The same as milliseconds since 1970-01-01"),
+        column("event_time", Cell::Timestamp(|r| r.event.event_time_ms), Ordered, "When the request completed, UTC, to the millisecond; absent where the record does not tell"),
+        column("event_time_ms", Cell::Long(|r| r.event.event_time_ms), Ordered, "The same as milliseconds since 1970-01-01"),
         text("event_time_text", |r| r.event.event_time_text, Repeating, "The eventTime as written, where it is not YYYY-MM-DDTHH:MM:SSZ"),
         of_member("eventID", text("event_id", |r| r.event.event_id, UniqueLookup, "The event's GUID; absent below version 1.01")),
         of_member("eventSource", text("event_source", |r| r.event.event_source, Repeating, "The service, such as dynamodb.amazonaws.com")),
@@ -282,8 +287,8 @@ impl Table for Operations {
     const ABOUT: &'static str = "One row a table access: a TransactWriteItems with three entries is one event and three operations.";
     #[rustfmt::skip]
     const COLUMNS: &'static [Column<Self>] = &[
-        of_event("event_time", Cell::Timestamp(|_| None), Repeating),
-        of_event("event_time_ms", Cell::Long(|_| None), Repeating),
+        of_event("event_time", Cell::Timestamp(|_| None), Ordered),
+        of_event("event_time_ms", Cell::Long(|_| None), Ordered),
         of_event("event_id", Cell::Text(|_| None), UniqueLookup),
         required(column("position", Cell::Int(|r| Some(r.position)), Repeating, "The operation's position in the event, from 0")),
         of_event("event_source", Cell::Text(|_| None), Repeating),

@@ -193,16 +193,22 @@ impl<'f, 'v> ChunkWriter<'f, 'v> {
         let order = Order::of(dictionary, self.format.has_bounds);
         let mut present = Vec::new();
         for codes in codes.chunks(DATA_PAGE_ROWS) {
-            present.clear();
-            present.extend(codes.iter().filter(|code| **code != NO_VALUE));
+            let present = match codes.contains(&NO_VALUE) {
+                false => codes,
+                true => {
+                    present.clear();
+                    present.extend(codes.iter().filter(|code| **code != NO_VALUE));
+                    &present
+                }
+            };
             self.levels(codes.iter().map(|code| *code != NO_VALUE), present.len());
             self.body.push(width as u8);
-            hybrid::encode(&present, width, &mut self.body);
+            hybrid::encode(present, width, &mut self.body);
             self.data_page(PageValues {
                 encoding: Encoding::RLE_DICTIONARY,
                 rows: codes.len(),
                 nulls: codes.len() - present.len(),
-                bounds: order.bounds(&present),
+                bounds: order.bounds(present),
             })?;
         }
         Ok(())

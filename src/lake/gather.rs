@@ -147,7 +147,7 @@ fn gather<'b>(pieces: &[&'b Column], storage: Storage, places: &[Place]) -> Valu
     }
     match pieces[0] {
         Column::Repeating { .. } => gather_codes(pieces, places),
-        Column::Numbers(_) if storage.is_repeating() => code(rows(pieces, places, number)),
+        Column::Numbers(_) if storage.is_repeating() => code(storage, rows(pieces, places, number)),
         Column::Numbers(_) => Values::Numbers(rows(pieces, places, number).collect()),
         Column::Unique { .. } => Values::Texts(rows(pieces, places, Column::unique).collect()),
         Column::Flags(_) => Values::Flags(rows(pieces, places, flag).collect()),
@@ -206,10 +206,18 @@ fn gather_codes<'b>(pieces: &[&'b Column], places: &[Place]) -> Values<'b> {
     }
 }
 
-/// Makes a dictionary of values that repeat.
-pub fn code<'b>(values: impl Iterator<Item = Option<impl Into<Value<'b>>>>) -> Values<'b> {
+/// Makes a dictionary of values.
+pub fn code<'b>(
+    storage: Storage,
+    values: impl Iterator<Item = Option<impl Into<Value<'b>>>>,
+) -> Values<'b> {
     let mut dictionary = Dictionary::default();
-    let codes = values.map(|value| value.map_or(NO_VALUE, |value| dictionary.code(value.into())));
+    let codes = values.map(|value| match value.map(Into::into) {
+        None => NO_VALUE,
+        // A value that was left behind does not come again.
+        Some(value) if storage == Storage::Ordered => dictionary.next(value),
+        Some(value) => dictionary.code(value),
+    });
     Values::Coded {
         codes: codes.collect(),
         dictionary: dictionary.values,
@@ -224,6 +232,14 @@ struct Dictionary<'b> {
 }
 
 impl<'b> Dictionary<'b> {
+    /// The code of a value that is either the last one or new.
+    fn next(&mut self, value: Value<'b>) -> u32 {
+        if self.values.last() != Some(&value) {
+            self.values.push(value);
+        }
+        self.values.len() as u32 - 1
+    }
+
     fn code(&mut self, value: Value<'b>) -> u32 {
         if self.values.get(self.last as usize) != Some(&value) {
             self.last = *self.codes.entry(value).or_insert_with(|| {

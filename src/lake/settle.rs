@@ -256,12 +256,14 @@ fn values_of<T: Table>(column: usize, array: &dyn Array) -> Values<'_> {
         Cell::Text(_) | Cell::Json(_) if is_unique => {
             Values::Texts(array.as_string::<i32>().iter().collect())
         }
-        Cell::Text(_) | Cell::Json(_) => gather::code(array.as_string::<i32>().iter()),
+        Cell::Text(_) | Cell::Json(_) => {
+            gather::code(column.storage, array.as_string::<i32>().iter())
+        }
         Cell::Bool(_) => Values::Flags(array.as_boolean().iter().collect()),
-        Cell::Int(_) => gather::code(ints().map(|int| int.map(i64::from))),
+        Cell::Int(_) => gather::code(column.storage, ints().map(|int| int.map(i64::from))),
         Cell::Long(_) if is_unique => Values::Numbers(longs().collect()),
-        Cell::Long(_) => gather::code(longs()),
-        Cell::Timestamp(_) => gather::code(times()),
+        Cell::Long(_) => gather::code(column.storage, longs()),
+        Cell::Timestamp(_) => gather::code(column.storage, times()),
     }
 }
 

@@ -156,17 +156,22 @@ impl<'s> UnitWriter<'s> {
         let Some(date) = self.dates.get_mut(&day) else {
             return Ok(());
         };
-        let mut pending = std::mem::take(&mut date.pending);
+        let pending = std::mem::take(&mut date.pending);
         if pending.is_empty() {
             return Ok(());
         }
         let (events_format, operations_format) = (&self.events_format, &self.operations_format);
         let batches = &self.batches;
         let time = |(batch, row): Place| batches[batch as usize].keys[row as usize].event_time_ms;
-        pending.sort_by_key(|place| (time(*place), *place));
-        let times = pending.iter().filter_map(|place| time(*place));
+        let mut ordered: Vec<(Option<i64>, Place)> = pending
+            .into_iter()
+            .map(|place| (time(place), place))
+            .collect();
+        ordered.sort_unstable();
+        let times = ordered.iter().filter_map(|(time, _)| *time);
         date.min_time = times.clone().chain(date.min_time).min();
         date.max_time = times.chain(date.max_time).max();
+        let pending = ordered.into_iter().map(|(_, place)| place).collect();
 
         let gathering = Gathering::of(batches, pending);
         let (store, unit) = (self.store, &self.unit);
