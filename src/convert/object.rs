@@ -7,7 +7,7 @@ use crate::container::{Content, Inflater, Piece, Splitter, Step, Window};
 use crate::event::batch::{Rows, RowsBuilder};
 use crate::event::decode::Event;
 use crate::event::envelope::{self, EnvelopeKind, MAX_ENVELOPES, RecordKind, Shape};
-use crate::event::parse::{Json, Parser};
+use crate::event::parse::{Hints, Json, Parser};
 use crate::event::principal::{Principal, principal};
 use crate::event::schema::EventRow;
 use crate::lake::quarantine::Quarantined;
@@ -214,7 +214,7 @@ impl GroupDecoder<'_> {
                     place.offset = offset;
                     if self.rules.keep.rules_out(text, has_backslash) {
                         self.not_selected(place, "event_source");
-                    } else if let Err(refused) = self.value(place, text, 0) {
+                    } else if let Err(refused) = self.value(place, (text, has_backslash), 0) {
                         // A record that lacks an end swallows those behind it: they are found
                         // again, and only what stands before them is quarantined.
                         let resumed = match refused.is_broken {
@@ -238,13 +238,21 @@ impl GroupDecoder<'_> {
     }
 
     /// Decodes a value: a record, or an envelope around records.
-    fn value(&mut self, place: &mut Place<'_>, text: &[u8], depth: usize) -> Result<(), Refused> {
+    fn value(
+        &mut self,
+        place: &mut Place<'_>,
+        (text, has_backslash): (&[u8], bool),
+        depth: usize,
+    ) -> Result<(), Refused> {
         let mut parser = self.decoder.parser.take().unwrap_or_default();
         let minified = minified(text);
         let text = minified.as_deref().unwrap_or(text);
         let known = self.known_identity(text);
-        let range = known.map(|known| known.start..known.start + known.text.len());
-        let parsed = parser.parse_but(text, range, |value| self.shaped(place, value, known));
+        let hints = Hints {
+            known_object: known.map(|known| known.start..known.start + known.text.len()),
+            has_no_backslash: !has_backslash,
+        };
+        let parsed = parser.parse_but(text, hints, |value| self.shaped(place, value, known));
         self.decoder.parser = Some(parser);
         match parsed {
             Ok(Next::Done) => Ok(()),
@@ -281,7 +289,7 @@ impl GroupDecoder<'_> {
             vec![text.to_owned()]
         };
         for element in elements {
-            if let Err(refused) = self.value(place, element.as_bytes(), depth) {
+            if let Err(refused) = self.value(place, (element.as_bytes(), true), depth) {
                 self.quarantine(place, refused.reason, element.as_bytes());
             }
         }

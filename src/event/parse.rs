@@ -52,19 +52,18 @@ impl Parser {
         text: &[u8],
         read: impl FnOnce(Json<'_>) -> R,
     ) -> Result<R, ParseError> {
-        self.parse_but(text, None, read)
+        self.parse_but(text, Hints::default(), read)
     }
 
-    /// The same, but of the object that stands in the range `known`, which was parsed before, the
-    /// members are not read again: it has none, and its `raw()` alone.
+    /// The same, with what is known of the text before.
     pub fn parse_but<R>(
         &mut self,
         text: &[u8],
-        known: Option<Range<usize>>,
+        hints: Hints,
         read: impl FnOnce(Json<'_>) -> R,
     ) -> Result<R, ParseError> {
         let text = from_utf8(text).map_err(|e| ParseError::Utf8(e.valid_up_to()))?;
-        let mut cut = known.map_or(Cut::default(), Cut::inside);
+        let mut cut = hints.known_object.map_or(Cut::default(), Cut::inside);
         let mut strings = self.load(text, cut);
         let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
         let mut is_neutralised = false;
@@ -102,7 +101,7 @@ impl Parser {
                 nodes: &tape.0,
                 strings,
                 cut,
-                has_escapes: memchr::memchr(b'\\', text.as_bytes()).is_some(),
+                has_escapes: !hints.has_no_backslash,
                 is_neutralised,
             };
             read(Json {
@@ -125,6 +124,15 @@ impl Parser {
         self.scratch.resize(length + INPUT_PADDING, 0);
         self.scratch.as_ptr().addr()
     }
+}
+
+/// What is known of a text before it is parsed.
+#[derive(Debug, Clone, Default)]
+pub struct Hints {
+    /// Where an object stands that was parsed before: its members are not read again, so that it
+    /// has none, and its `raw()` alone.
+    pub known_object: Option<Range<usize>>,
+    pub has_no_backslash: bool,
 }
 
 /// What is left out of a text before it is parsed: `length` bytes from `at` on.
@@ -163,6 +171,7 @@ struct Document<'d> {
     /// the string has in `text` without what is cut out.
     strings: usize,
     cut: Cut,
+    /// Whether there may be escapes.
     has_escapes: bool,
     /// Whether the strings' unescaped texts are of a text that was neutralised.
     is_neutralised: bool,

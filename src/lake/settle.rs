@@ -5,11 +5,13 @@
 //! settlement, so that readers who go by the receipts never see both.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMillisecondType};
+use hashbrown::DefaultHashBuilder;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use rayon::prelude::*;
@@ -94,6 +96,7 @@ fn find_losers(store: &Store, parts: &[&Part]) -> Result<Vec<BTreeSet<Provenance
     let mut losers = vec![BTreeSet::new(); parts.len()];
     let rows: u64 = parts.iter().map(|part| part.rows).sum();
     let passes = rows.div_ceil(IDS_A_PASS).max(1);
+    let hashing = DefaultHashBuilder::default();
     for pass in 0..passes {
         let mut seen: Vec<(u64, u32, u32)> = Vec::new();
         for (index, part) in parts.iter().enumerate() {
@@ -101,7 +104,7 @@ fn find_losers(store: &Store, parts: &[&Part]) -> Result<Vec<BTreeSet<Provenance
             for batch in read_part(store, part, Some(&["event_id"]))? {
                 let batch = batch?;
                 for id in column(&batch, "event_id").as_string::<i32>() {
-                    let id = identity([None, id, None, None], None).map(|id| id as u64);
+                    let id = id.map(|id| hashing.hash_one(id));
                     if let Some(id) = id.filter(|id| id % passes == pass) {
                         seen.push((id, index as u32, row));
                     }

@@ -42,7 +42,11 @@ const FENCES: &[(&str, &[&str])] = &[
     ("libdeflater", &["container/content.rs"]),
     ("parquet", &["lake/"]),
     ("arrow", &["lake/", "event/schema.rs", "cli/show.rs"]),
-    ("hashbrown", &["event/column.rs", "lake/gather.rs"]),
+    (
+        "hashbrown",
+        &["event/column.rs", "lake/gather.rs", "lake/settle.rs"],
+    ),
+    ("simdutf8", &["event/parse.rs"]),
     ("rayon", &["convert/", "lake/", "cli/"]),
 ];
 

@@ -156,7 +156,11 @@ fn an_object_that_is_known_is_passed_over() {
                 .collect()
         };
         let whole = parser.parse(text.as_bytes(), raws).expect("parses");
-        let but = parser.parse_but(text.as_bytes(), Some(range), |value| {
+        let hints = Hints {
+            known_object: Some(range),
+            has_no_backslash: false,
+        };
+        let but = parser.parse_but(text.as_bytes(), hints, |value| {
             let identity = value.get("userIdentity").expect("the member");
             assert_eq!(identity.raw(), known);
             raws(value)
