@@ -159,7 +159,6 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
         rules: Arc::new(Rules { keep, filter }),
         runtime: runtime.handle().clone(),
         progress: progress.clone(),
-        ahead: Arc::default(),
     };
     let display = Display::start(progress, expected, manner);
     let ended = convert::run(&workshop, &store, listing);

@@ -4,7 +4,6 @@
 //! any unit runs and a unit is done when its receipt exists, so a run that ends early is finished
 //! by the next one with the same units.
 
-pub mod ahead;
 pub mod keep;
 pub mod object;
 pub mod summary;
@@ -12,6 +11,8 @@ pub mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread::ScopedJoinHandle;
 
 use sha2::{Digest, Sha256};
 
@@ -101,6 +102,8 @@ pub fn run(workshop: &Workshop, store: &Store, listing: Listing) -> Result<Summa
     Ok(summary)
 }
 
+/// Runs the units in their order, each while the one before it is being finished: so there is
+/// something to decode while parts are encoded and stored, and to fetch while something is decoded.
 fn run_units(
     workshop: &Workshop,
     store: &Store,
@@ -108,17 +111,7 @@ fn run_units(
     units: &[PlannedUnit],
     mut done: impl FnMut(&Receipt),
 ) -> Result<(), ConvertError> {
-    for (index, unit) in units.iter().enumerate() {
-        workshop.ahead.announce(units.get(index + 1));
-        if workshop.progress.interrupted.load(Ordering::Relaxed) {
-            return Err(ConvertError::Interrupted);
-        }
-        tracing::debug!(
-            unit = unit.unit,
-            objects = unit.objects.len(),
-            "unit begins"
-        );
-        let receipt = convert_unit(workshop, store, unit)?;
+    let mut take = |receipt: Receipt| {
         for object in &receipt.objects {
             if let Some(problem) = &object.problem {
                 tracing::warn!(object = object.object.uri, "{problem}");
@@ -126,8 +119,42 @@ fn run_units(
         }
         done(&receipt);
         lake.add_receipt(receipt);
-    }
-    Ok(())
+    };
+    std::thread::scope(|scope| {
+        let mut before: Option<ScopedJoinHandle<'_, Result<Receipt, ConvertError>>> = None;
+        for unit in units {
+            if workshop.progress.interrupted.load(Ordering::Relaxed) {
+                return Err(ConvertError::Interrupted);
+            }
+            tracing::debug!(
+                unit = unit.unit,
+                objects = unit.objects.len(),
+                "unit begins"
+            );
+            let (all_begun, wait_for_it) = mpsc::channel();
+            let running = scope.spawn(move || {
+                unit::convert_unit(workshop, store, unit, || {
+                    // Nobody waits for it where a unit before has failed.
+                    let _ = all_begun.send(());
+                })
+            });
+            // A unit that fails before is no longer waited for either.
+            let _ = wait_for_it.recv();
+            if let Some(before) = before.replace(running) {
+                take(joined(before)?);
+            }
+        }
+        if let Some(last) = before {
+            take(joined(last)?);
+        }
+        Ok(())
+    })
+}
+
+fn joined<R>(thread: ScopedJoinHandle<'_, R>) -> R {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Makes units of objects: a day's objects in the order of their names, cut at a bounded size.

@@ -13,7 +13,6 @@ use futures::StreamExt;
 use tokio::runtime::Handle;
 
 use super::ConvertError;
-use super::ahead::Ahead;
 use super::object::{DecodedGroup, DecodedObject, Decoder, Rules, Source};
 use crate::archive::{Archive, FetchError, ObjectKey, ObjectKind};
 use crate::event::batch::Rows;
@@ -28,8 +27,8 @@ const GROUP_BYTES: u64 = 512 << 10;
 /// Most objects of a group.
 const GROUP_OBJECTS: usize = 256;
 
-/// Compressed bytes fetched ahead from S3.
-const FETCH_AHEAD_BYTES: u64 = 48 << 20;
+/// Compressed bytes of a unit fetched ahead from S3; two units may be under way.
+const FETCH_AHEAD_BYTES: u64 = 24 << 20;
 
 /// Objects of a group that are fetched at once.
 const FETCHES_OF_GROUP: usize = 32;
@@ -70,7 +69,6 @@ pub struct Workshop {
     pub rules: Arc<Rules>,
     pub runtime: Handle,
     pub progress: Arc<Progress>,
-    pub ahead: Arc<Ahead>,
 }
 
 impl Workshop {
@@ -91,16 +89,18 @@ enum Message {
     Decoded(usize, Box<DecodedGroup>),
 }
 
-/// Converts a unit; its receipt is stored when its parts are.
+/// Converts a unit; its receipt is stored when its parts are. Calls `all_begun` when nothing of it
+/// waits to be begun any more, so that another unit may begin beside it.
 pub fn convert_unit(
     workshop: &Workshop,
     store: &Store,
     unit: &PlannedUnit,
+    all_begun: impl FnOnce(),
 ) -> Result<Receipt, ConvertError> {
     let mut writer = UnitWriter::new(store, &unit.unit);
     let mut ledger = Ledger::default();
     let groups = groups(&unit.objects);
-    Pipeline::new(workshop, &unit.objects, &groups).run(|group| {
+    Pipeline::new(workshop, &unit.objects, &groups).run(all_begun, |group| {
         let kept = writer.push(group.rows)?;
         ledger.take(&kept, group.objects, group.notes);
         for entry in group.quarantine {
@@ -236,23 +236,21 @@ impl<'u> Pipeline<'u> {
     /// Hands every group to `take` in order.
     fn run(
         mut self,
+        all_begun: impl FnOnce(),
         mut take: impl FnMut(DecodedGroup) -> Result<(), ConvertError>,
     ) -> Result<(), ConvertError> {
+        let mut all_begun = Some(all_begun);
         while self.taken < self.groups.len() {
             if self.workshop.progress.interrupted.load(Ordering::Relaxed) {
                 return Err(ConvertError::Interrupted);
             }
             self.ask_ahead();
-            if self.asked == self.groups.len() {
-                let Workshop {
-                    archive,
-                    runtime,
-                    ahead,
-                    ..
-                } = self.workshop;
-                ahead.begin(archive, runtime);
-            }
             self.begin_ahead();
+            if self.is_all_begun()
+                && let Some(all_begun) = all_begun.take()
+            {
+                all_begun();
+            }
             match self
                 .receiver
                 .recv()
@@ -272,6 +270,13 @@ impl<'u> Pipeline<'u> {
             }
         }
         Ok(())
+    }
+
+    /// Whether every group is fetched or under way, where fetching is what takes the time, or
+    /// being decoded.
+    fn is_all_begun(&self) -> bool {
+        let groups = self.groups.len();
+        self.asked == groups && (self.begun == groups || self.is_remote(self.begun))
     }
 
     fn is_remote(&self, group: usize) -> bool {
@@ -307,12 +312,14 @@ impl<'u> Pipeline<'u> {
     fn fetch(&self, group: usize) {
         let objects = self.objects[self.groups[group].clone()].to_vec();
         let archive = self.workshop.archive.clone();
-        let ahead = self.workshop.ahead.clone();
         let sender = self.sender.clone();
         self.workshop.runtime.spawn(async move {
             let fetches = objects.into_iter().map(|object| {
-                let (archive, ahead) = (archive.clone(), ahead.clone());
-                async move { ahead.fetch(&archive, &object).await }
+                let archive = archive.clone();
+                async move {
+                    let etag = object.etag.as_deref();
+                    archive.fetch(&object.uri, object.size_bytes, etag).await
+                }
             });
             let fetched = futures::stream::iter(fetches)
                 .buffered(FETCHES_OF_GROUP)

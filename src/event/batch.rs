@@ -27,14 +27,16 @@ impl Columns {
 type Read<T, V> = for<'r, 'a> fn(&'r <T as Table>::Row<'a>) -> Option<V>;
 type ReadText<T> = for<'r, 'a> fn(&'r <T as Table>::Row<'a>) -> Option<&'r str>;
 
-/// Builds the columns of a table that follow from one thing: by kind, each with its place in the
-/// table.
+/// Columns of one kind: the place of each in the table, how its cells are read, what is built.
+type OfKind<R, B> = Vec<(usize, R, B)>;
+
+/// Builds the columns of a table that follow from one thing, by kind.
 struct ColumnsBuilder<T: Table> {
-    repeating: Vec<(usize, ReadText<T>, RepeatingBuilder)>,
-    unique: Vec<(usize, ReadText<T>, UniqueBuilder)>,
-    flags: Vec<(usize, Read<T, bool>, Vec<Option<bool>>)>,
-    ints: Vec<(usize, Read<T, i32>, Vec<Option<i64>>)>,
-    longs: Vec<(usize, Read<T, i64>, Vec<Option<i64>>)>,
+    repeating: OfKind<ReadText<T>, RepeatingBuilder>,
+    unique: OfKind<ReadText<T>, UniqueBuilder>,
+    flags: OfKind<Read<T, bool>, Vec<Option<bool>>>,
+    ints: OfKind<Read<T, i32>, Vec<Option<i64>>>,
+    longs: OfKind<Read<T, i64>, Vec<Option<i64>>>,
     rows: usize,
 }
 

@@ -26,7 +26,7 @@ pub const PENDING_BYTES: usize = 8 << 20;
 pub const MAX_OPEN_DATES: usize = 16;
 
 /// Event identities remembered at once, twice: what is further apart is settled afterwards.
-const REMEMBERED_IDENTITIES: usize = 1 << 17;
+const REMEMBERED_IDENTITIES: usize = 1 << 16;
 
 /// Writes the parts of one unit.
 pub struct UnitWriter<'s> {
