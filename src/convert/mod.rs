@@ -9,7 +9,7 @@ pub mod object;
 pub mod summary;
 pub mod unit;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::ScopedJoinHandle;
@@ -22,7 +22,7 @@ use crate::lake::{
 };
 use object::Rules;
 use summary::Summary;
-pub use unit::{Progress, Workshop, convert_unit};
+pub use unit::{Progress, Turn, Workshop, convert_unit};
 
 /// Where a unit of one day is cut, in compressed bytes.
 ///
@@ -32,6 +32,9 @@ const UNIT_BYTES: u64 = 256 << 20;
 
 /// Where a unit of one day is cut, in objects.
 const UNIT_OBJECTS: usize = 50_000;
+
+/// Units under way at once: one is finished, one decoded, one fetched.
+const UNITS_UNDER_WAY: usize = 3;
 
 /// What ends a conversion early.
 #[derive(Debug, thiserror::Error)]
@@ -102,8 +105,8 @@ pub fn run(workshop: &Workshop, store: &Store, listing: Listing) -> Result<Summa
     Ok(summary)
 }
 
-/// Runs the units in their order, each while the one before it is being finished: so there is
-/// something to decode while parts are encoded and stored, and to fetch while something is decoded.
+/// Runs the units in their order. Each is fetched while the one before it is decoded, and decoded
+/// while the one before it is finished: so neither the cores nor the network wait.
 fn run_units(
     workshop: &Workshop,
     store: &Store,
@@ -121,7 +124,9 @@ fn run_units(
         lake.add_receipt(receipt);
     };
     std::thread::scope(|scope| {
-        let mut before: Option<ScopedJoinHandle<'_, Result<Receipt, ConvertError>>> = None;
+        let mut under_way: VecDeque<ScopedJoinHandle<'_, Result<Receipt, ConvertError>>> =
+            VecDeque::new();
+        let (_, mut may_decode) = mpsc::channel();
         for unit in units {
             if workshop.progress.interrupted.load(Ordering::Relaxed) {
                 return Err(ConvertError::Interrupted);
@@ -131,21 +136,20 @@ fn run_units(
                 objects = unit.objects.len(),
                 "unit begins"
             );
-            let (all_begun, wait_for_it) = mpsc::channel();
-            let running = scope.spawn(move || {
-                unit::convert_unit(workshop, store, unit, || {
-                    // Nobody waits for it where a unit before has failed.
-                    let _ = all_begun.send(());
-                })
-            });
-            // A unit that fails before is no longer waited for either.
-            let _ = wait_for_it.recv();
-            if let Some(before) = before.replace(running) {
-                take(joined(before)?);
+            let (turn, fetched, next) = Turn::after(may_decode);
+            may_decode = next;
+            let running = scope.spawn(move || unit::convert_unit(workshop, store, unit, turn));
+            // Nothing is ever sent: the end of the channel is the sign.
+            let _ = fetched.recv();
+            under_way.push_back(running);
+            if under_way.len() == UNITS_UNDER_WAY
+                && let Some(first) = under_way.pop_front()
+            {
+                take(joined(first)?);
             }
         }
-        if let Some(last) = before {
-            take(joined(last)?);
+        for unit in under_way {
+            take(joined(unit)?);
         }
         Ok(())
     })

@@ -89,18 +89,42 @@ enum Message {
     Decoded(usize, Box<DecodedGroup>),
 }
 
-/// Converts a unit; its receipt is stored when its parts are. Calls `all_begun` when nothing of it
-/// waits to be begun any more, so that another unit may begin beside it.
+/// When a unit is worked on beside the one before it and the one behind. Nothing is sent on the
+/// channels: that one ends is the sign, so that a unit which fails gives it too.
+pub struct Turn {
+    /// Ends when the unit before has begun to decode all of its groups.
+    may_decode: Receiver<()>,
+    /// Ended when all groups are being fetched.
+    fetching: Option<Sender<()>>,
+    /// Ended when all groups are being decoded.
+    decoding: Option<Sender<()>>,
+}
+
+impl Turn {
+    /// A turn, with what ends when all of it is being fetched, and being decoded.
+    pub fn after(may_decode: Receiver<()>) -> (Self, Receiver<()>, Receiver<()>) {
+        let (fetching, all_fetching) = mpsc::channel();
+        let (decoding, all_decoding) = mpsc::channel();
+        let turn = Self {
+            may_decode,
+            fetching: Some(fetching),
+            decoding: Some(decoding),
+        };
+        (turn, all_fetching, all_decoding)
+    }
+}
+
+/// Converts a unit; its receipt is stored when its parts are.
 pub fn convert_unit(
     workshop: &Workshop,
     store: &Store,
     unit: &PlannedUnit,
-    all_begun: impl FnOnce(),
+    turn: Turn,
 ) -> Result<Receipt, ConvertError> {
     let mut writer = UnitWriter::new(store, &unit.unit);
     let mut ledger = Ledger::default();
     let groups = groups(&unit.objects);
-    Pipeline::new(workshop, &unit.objects, &groups).run(all_begun, |group| {
+    Pipeline::new(workshop, &unit.objects, &groups).run(turn, |group| {
         let kept = writer.push(group.rows)?;
         ledger.take(&kept, group.objects, group.notes);
         for entry in group.quarantine {
@@ -236,21 +260,19 @@ impl<'u> Pipeline<'u> {
     /// Hands every group to `take` in order.
     fn run(
         mut self,
-        all_begun: impl FnOnce(),
+        mut turn: Turn,
         mut take: impl FnMut(DecodedGroup) -> Result<(), ConvertError>,
     ) -> Result<(), ConvertError> {
-        let mut all_begun = Some(all_begun);
+        self.ask_ahead();
+        self.give(&mut turn);
+        let _ = turn.may_decode.recv();
         while self.taken < self.groups.len() {
             if self.workshop.progress.interrupted.load(Ordering::Relaxed) {
                 return Err(ConvertError::Interrupted);
             }
             self.ask_ahead();
             self.begin_ahead();
-            if self.is_all_begun()
-                && let Some(all_begun) = all_begun.take()
-            {
-                all_begun();
-            }
+            self.give(&mut turn);
             match self
                 .receiver
                 .recv()
@@ -266,17 +288,21 @@ impl<'u> Pipeline<'u> {
             while let Some(decoded) = self.decoded.remove(&self.taken) {
                 self.taken += 1;
                 self.begin_ahead();
+                self.give(&mut turn);
                 take(*decoded)?;
             }
         }
         Ok(())
     }
 
-    /// Whether every group is fetched or under way, where fetching is what takes the time, or
-    /// being decoded.
-    fn is_all_begun(&self) -> bool {
-        let groups = self.groups.len();
-        self.asked == groups && (self.begun == groups || self.is_remote(self.begun))
+    /// Lets the unit behind go on as far as this one has come.
+    fn give(&self, turn: &mut Turn) {
+        if self.asked == self.groups.len() {
+            turn.fetching = None;
+        }
+        if self.begun == self.groups.len() {
+            turn.decoding = None;
+        }
     }
 
     fn is_remote(&self, group: usize) -> bool {
