@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use arrow::array::AsArray;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
 use crate::product::{convert, export, files, path, run};
+use crate::slow::without_nulls;
 
 /// An archive in a temp folder, made event by event.
 struct Archive {
@@ -335,4 +338,110 @@ fn export_writes_records_files_that_convert_reads_again() {
             .lines()
             .all(|line| line.contains("2025-03-03T"))
     );
+}
+
+/// A record written as AWS writes it: version, identity, time, and some text of its own.
+fn genuine(number: usize, date: &str, filler: &str) -> String {
+    let session = number / 7 % 40;
+    format!(
+        r#"{{"eventVersion":"1.11","userIdentity":{{"type":"AssumedRole","principalId":"AROA:s{session}","arn":"arn:aws:sts::111122223333:assumed-role/app/s{session}","accountId":"111122223333","sessionContext":{{"sessionIssuer":{{"arn":"arn:aws:iam::111122223333:role/app"}}}}}},"eventTime":"{date}T10:{:02}:{:02}Z","eventSource":"dynamodb.amazonaws.com","eventName":"BatchGetItem","awsRegion":"us-east-1","requestParameters":{{"requestItems":[{{"tableName":"Orders","key":{{"id":"{number}"}}}},{{"tableName":"Items","key":{{"id":"{filler}{number}"}}}}]}},"responseElements":null,"eventID":"id-{number}","recipientAccountId":"111122223333"}}"#,
+        number * 31 / 60 % 60,
+        number * 31 % 60,
+    )
+}
+
+/// Converts one object of these records and holds export, principals and operations against them.
+fn check_object(records: &[String]) {
+    let archive = Archive::new();
+    archive.object("111122223333", 1, "a", &[]);
+    let object = std::fs::read_dir(
+        archive
+            .root()
+            .join("AWSLogs/111122223333/CloudTrail/us-east-1/2025/03/01"),
+    )
+    .expect("a folder")
+    .map(|entry| entry.expect("a file").path())
+    .next()
+    .expect("the object");
+    std::fs::write(object, format!(r#"{{"Records":[{}]}}"#, records.join(","))).expect("written");
+    let lake = archive.lake("lake");
+    let (_, summary) = convert(&archive.root(), &lake, &[]);
+    assert_eq!(summary["records"]["kept"], records.len());
+    let by_id = |records: Vec<Value>| -> std::collections::BTreeMap<String, Value> {
+        let id = |record: &Value| record["eventID"].as_str().expect("an ID").to_owned();
+        records
+            .into_iter()
+            .map(|record| (id(&record), without_nulls(record)))
+            .collect()
+    };
+    let written = records
+        .iter()
+        .map(|text| serde_json::from_str(text).expect("JSON"));
+    assert!(
+        by_id(export(&lake)) == by_id(written.collect()),
+        "the records come back"
+    );
+    // The columns that follow from what is stored once.
+    for (table, each) in [("events", 1), ("operations", 2)] {
+        let mut rows = 0;
+        for (file, bytes) in files(&lake.join(table)) {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes))
+                .expect("a part")
+                .build()
+                .expect("reads");
+            for batch in reader {
+                let batch = batch.expect("a batch");
+                let text = |name: &str| {
+                    batch
+                        .column_by_name(name)
+                        .expect(name)
+                        .as_string::<i32>()
+                        .clone()
+                };
+                let (ids, sessions) = (text("event_id"), text("session_name"));
+                for row in 0..batch.num_rows() {
+                    let number: usize = ids.value(row)[3..].parse().expect("a number");
+                    assert_eq!(
+                        sessions.value(row),
+                        format!("s{}", number / 7 % 40),
+                        "{file:?}"
+                    );
+                }
+                rows += batch.num_rows();
+            }
+        }
+        assert_eq!(rows, each * records.len());
+    }
+}
+
+#[test]
+fn dates_that_take_turns_in_one_object_are_all_kept() {
+    // More dates than may be open at once: parts are closed and further ones begun.
+    let records: Vec<String> = (0..400)
+        .map(|n| {
+            genuine(
+                n,
+                &format!("2025-0{}-{:02}", 1 + n / 28 % 2, 1 + n % 28),
+                "",
+            )
+        })
+        .collect();
+    check_object(&records);
+}
+
+#[test]
+fn many_rows_are_written_in_several_row_groups() {
+    // More than may wait: the large date is written, the few rows of the others wait on.
+    let filler = "long-".repeat(120);
+    let records: Vec<String> = (0..24_000)
+        .map(|n| {
+            let date = if n % 50 == 0 {
+                "2025-02-28"
+            } else {
+                "2025-03-01"
+            };
+            genuine(n, date, &filler)
+        })
+        .collect();
+    check_object(&records);
 }
