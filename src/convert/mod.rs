@@ -114,7 +114,14 @@ fn run_units(
     units: &[PlannedUnit],
     mut done: impl FnMut(&Receipt),
 ) -> Result<(), ConvertError> {
-    let mut take = |receipt: Receipt| {
+    let mut finish = |running: ScopedJoinHandle<'_, Result<Receipt, ConvertError>>| {
+        let converted = running
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let receipt = converted.inspect_err(|_| {
+            // Those behind it end as well.
+            workshop.progress.interrupted.store(true, Ordering::Relaxed);
+        })?;
         for object in &receipt.objects {
             if let Some(problem) = &object.problem {
                 tracing::warn!(object = object.object.uri, "{problem}");
@@ -122,10 +129,10 @@ fn run_units(
         }
         done(&receipt);
         lake.add_receipt(receipt);
+        Ok::<(), ConvertError>(())
     };
     std::thread::scope(|scope| {
-        let mut under_way: VecDeque<ScopedJoinHandle<'_, Result<Receipt, ConvertError>>> =
-            VecDeque::new();
+        let mut under_way = VecDeque::new();
         let (_, mut may_decode) = mpsc::channel();
         for unit in units {
             if workshop.progress.interrupted.load(Ordering::Relaxed) {
@@ -145,20 +152,12 @@ fn run_units(
             if under_way.len() == UNITS_UNDER_WAY
                 && let Some(first) = under_way.pop_front()
             {
-                take(joined(first)?);
+                finish(first)?;
             }
         }
-        for unit in under_way {
-            take(joined(unit)?);
-        }
+        under_way.into_iter().try_for_each(&mut finish)?;
         Ok(())
     })
-}
-
-fn joined<R>(thread: ScopedJoinHandle<'_, R>) -> R {
-    thread
-        .join()
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Makes units of objects: a day's objects in the order of their names, cut at a bounded size.
