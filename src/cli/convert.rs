@@ -13,7 +13,7 @@ use super::terminal::tell;
 use super::{Manner, Outcome};
 use crate::archive::{Archive, Kinds, Listing, Selection, Source, parse_since, parse_until};
 use crate::convert::keep::Keep;
-use crate::convert::object::Rules;
+use crate::convert::object::{MAX_KEPT_BYTES, Rules};
 use crate::convert::summary::Summary;
 use crate::convert::unit::error_chain;
 use crate::convert::{self, ConvertError, Progress, Workshop};
@@ -156,7 +156,11 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
     };
     let workshop = Workshop {
         archive: Arc::new(archive),
-        rules: Arc::new(Rules { keep, filter }),
+        rules: Arc::new(Rules {
+            keep,
+            filter,
+            max_kept_bytes: MAX_KEPT_BYTES,
+        }),
         runtime: runtime.handle().clone(),
         progress: progress.clone(),
     };

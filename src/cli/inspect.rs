@@ -12,7 +12,7 @@ use super::terminal::{printable, tell};
 use crate::archive::{Archive, Kinds, ObjectKey, ObjectRef, Selection, Source};
 use crate::container::Encoding;
 use crate::convert::keep::Keep;
-use crate::convert::object::{Decoder, Rules, Source as DecodedSource};
+use crate::convert::object::{Decoder, MAX_KEPT_BYTES, Rules, Source as DecodedSource};
 use crate::convert::unit::error_chain;
 use crate::lake::ObjectStatus;
 use crate::lake::receipt::{EventFilter, RecordCounts};
@@ -94,6 +94,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let rules = Rules {
         keep: Keep::all(),
         filter: EventFilter::default(),
+        max_kept_bytes: MAX_KEPT_BYTES,
     };
     let mut decoder = Decoder::default();
     let mut outcome = Outcome::Complete;

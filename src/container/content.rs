@@ -62,6 +62,8 @@ pub enum ContentDamage {
     TrailingBytes { bytes: usize },
     #[error("inflates to more than {MAX_INFLATED_BYTES} bytes; the rest is left unread")]
     TooLarge,
+    #[error("what is kept of it takes more than {limit_bytes} bytes; the rest is left unread")]
+    TooMuchKept { limit_bytes: usize },
 }
 
 /// The inflated bytes at hand: `bytes()` starts `offset()` bytes into the inflated object.
@@ -174,6 +176,11 @@ impl<'b> Content<'b> {
     /// Bytes inflated so far.
     pub fn inflated_bytes(&self) -> u64 {
         self.inflated_bytes
+    }
+
+    /// Leaves the rest unread: what was read already takes too much memory.
+    pub fn leave_rest(&mut self, limit_bytes: usize) {
+        self.stop(ContentDamage::TooMuchKept { limit_bytes });
     }
 
     /// Drops the first `used` bytes of the window and inflates more behind the rest.

@@ -10,6 +10,7 @@ use crate::event::envelope::{self, EnvelopeKind, MAX_ENVELOPES, RecordKind, Shap
 use crate::event::parse::{Hints, Json, Parser};
 use crate::event::principal::{Principal, principal};
 use crate::event::schema::EventRow;
+use crate::event::spelling::minified;
 use crate::lake::quarantine::Quarantined;
 use crate::lake::receipt::{EventFilter, ObjectStatus, RecordCounts};
 use crate::select::Verdict;
@@ -17,10 +18,19 @@ use crate::select::Verdict;
 /// A window larger than this is given back after its object, in bytes.
 const USUAL_WINDOW_BYTES: usize = 64 << 20;
 
+/// Memory that the rows of one object may take, in bytes: beyond it lies a bomb of events, or many
+/// logs in one.
+pub const MAX_KEPT_BYTES: usize = 1 << 30;
+
+/// After so many events the memory of their rows is looked at.
+const EVENTS_A_LOOK: u32 = 256;
+
 /// What decides about every record of a run.
 pub struct Rules {
     pub keep: Keep,
     pub filter: EventFilter,
+    /// Usually [`MAX_KEPT_BYTES`].
+    pub max_kept_bytes: usize,
 }
 
 impl Rules {
@@ -29,6 +39,7 @@ impl Rules {
         Self {
             keep: self.keep.clone(),
             filter,
+            max_kept_bytes: self.max_kept_bytes,
         }
     }
 }
@@ -109,6 +120,8 @@ struct Place<'s> {
     is_digest: bool,
     /// Whether any JSON object was found.
     has_values: bool,
+    /// Memory of the rows of the objects before it in the group.
+    kept_bytes_before: usize,
 }
 
 /// A `userIdentity` that rows have already.
@@ -157,6 +170,7 @@ impl GroupDecoder<'_> {
             counts: RecordCounts::default(),
             is_digest: false,
             has_values: false,
+            kept_bytes_before: self.decoder.builder.needed_bytes(),
         };
         let quarantined_before = self.quarantine.len();
         self.pieces(&mut content, &mut window, &mut place);
@@ -214,7 +228,9 @@ impl GroupDecoder<'_> {
                     place.offset = offset;
                     if self.rules.keep.rules_out(text, has_backslash) {
                         self.not_selected(place, "event_source");
-                    } else if let Err(refused) = self.value(place, (text, has_backslash), 0) {
+                        continue;
+                    }
+                    if let Err(refused) = self.value(place, (text, has_backslash), 0) {
                         // A record that lacks an end swallows those behind it: they are found
                         // again, and only what stands before them is quarantined.
                         let resumed = match refused.is_broken {
@@ -222,6 +238,9 @@ impl GroupDecoder<'_> {
                             false => None,
                         };
                         self.quarantine(place, refused.reason, resumed.unwrap_or(text));
+                    }
+                    if self.keeps_too_much(place) {
+                        return content.leave_rest(self.rules.max_kept_bytes);
                     }
                 }
                 Step::Piece(Piece::Damaged {
@@ -235,6 +254,11 @@ impl GroupDecoder<'_> {
                 }
             }
         }
+    }
+
+    fn keeps_too_much(&self, place: &Place<'_>) -> bool {
+        let kept_bytes = || self.decoder.builder.needed_bytes() - place.kept_bytes_before;
+        self.rows.is_multiple_of(EVENTS_A_LOOK) && kept_bytes() > self.rules.max_kept_bytes
     }
 
     /// Decodes a value: a record, or an envelope around records.
@@ -455,30 +479,4 @@ fn not_a_log(bytes: &[u8], beginning: Option<Quarantined>) -> String {
     let text = beginning.and_then(|entry| entry.text).unwrap_or_default();
     let start: String = text.chars().take(40).collect();
     format!("not a CloudTrail log: no JSON object in it; it begins with {start:?}")
-}
-
-/// The text without the white space between its values, where it has any: columns hold JSON
-/// text as AWS writes it, however a record was stored.
-fn minified(text: &[u8]) -> Option<Vec<u8>> {
-    let first_colon = memchr::memchr(b':', text)?;
-    let is_spaced = text.get(1).is_some_and(u8::is_ascii_whitespace)
-        || text.get(first_colon + 1) == Some(&b' ')
-        || memchr::memchr(b'\n', text).is_some();
-    if !is_spaced {
-        return None;
-    }
-    let mut out = Vec::with_capacity(text.len());
-    let (mut in_string, mut escaped) = (false, false);
-    for &byte in text {
-        if in_string {
-            in_string = escaped || byte != b'"';
-            escaped = byte == b'\\' && !escaped;
-        } else if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
-            continue;
-        } else {
-            in_string = byte == b'"';
-        }
-        out.push(byte);
-    }
-    Some(out)
 }

@@ -126,6 +126,26 @@ impl<T: Table> ColumnsBuilder<T> {
         self.rows += 1;
     }
 
+    fn needed_bytes(&self) -> usize {
+        let texts = self.repeating.iter().map(|(_, _, b)| b.needed_bytes());
+        let unique = self.unique.iter().map(|(_, _, b)| b.needed_bytes());
+        let flags = self
+            .flags
+            .iter()
+            .map(|(_, _, flags)| size_of_val(&flags[..]));
+        let ints = self.ints.iter().map(|(_, _, ints)| size_of_val(&ints[..]));
+        let longs = self
+            .longs
+            .iter()
+            .map(|(_, _, longs)| size_of_val(&longs[..]));
+        texts
+            .chain(unique)
+            .chain(flags)
+            .chain(ints)
+            .chain(longs)
+            .sum()
+    }
+
     fn finish(&mut self) -> Columns {
         self.rows = 0;
         let mut columns = vec![Column::Flags(Vec::new()); T::COLUMNS.len()];
@@ -264,6 +284,14 @@ impl RowsBuilder {
             first_operation,
             operations: self.operations.rows as u32 - first_operation,
         });
+    }
+
+    /// Memory that the rows so far need, in bytes.
+    pub fn needed_bytes(&self) -> usize {
+        self.events.needed_bytes()
+            + self.principals.needed_bytes()
+            + self.operations.needed_bytes()
+            + size_of_val(&self.keys[..])
     }
 
     /// The principal of this `userIdentity`, where an event before had the same text.

@@ -224,6 +224,12 @@ impl RepeatingBuilder {
         Some(self.texts.get(code as usize))
     }
 
+    /// Memory that the rows so far need, in bytes.
+    pub fn needed_bytes(&self) -> usize {
+        let each_text = 2 * size_of::<u32>();
+        size_of_val(&self.codes[..]) + self.texts.bytes.len() + self.texts.len() * each_text
+    }
+
     /// The column so far; the builder is empty afterwards.
     pub fn finish(&mut self) -> Column {
         self.interner.codes.clear();
@@ -249,6 +255,11 @@ impl UniqueBuilder {
         let start = self.bytes.len();
         self.bytes.push_str(text);
         self.spans.push((offset(start), offset(self.bytes.len())));
+    }
+
+    /// Memory that the rows so far need, in bytes.
+    pub fn needed_bytes(&self) -> usize {
+        size_of_val(&self.spans[..]) + self.bytes.len()
     }
 
     /// The column so far; the builder is empty afterwards.

@@ -20,5 +20,5 @@ mod member_name;
 pub mod parse;
 pub mod principal;
 pub mod schema;
-mod spelling;
+pub mod spelling;
 pub mod time;

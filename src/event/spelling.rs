@@ -1,4 +1,5 @@
-//! Spellings that are JSON and that parsers refuse: numbers beyond 64 bits, lone surrogates.
+//! Spellings of JSON: white space, which columns do not keep, and what parsers refuse: numbers beyond
+//! 64 bits, lone surrogates.
 
 /// Replaces, at equal length, valid numbers that do not fit 64 bits by `0` and lone surrogate
 /// escapes by U+FFFD; says whether anything was replaced.
@@ -91,4 +92,30 @@ fn is_json_number(text: &[u8]) -> bool {
         rest = &exponent[length..];
     }
     rest.is_empty()
+}
+
+/// The text without the white space between its values, where it has any: columns hold JSON
+/// text as AWS writes it, however a record was stored.
+pub fn minified(text: &[u8]) -> Option<Vec<u8>> {
+    let first_colon = memchr::memchr(b':', text)?;
+    let is_spaced = text.get(1).is_some_and(u8::is_ascii_whitespace)
+        || text.get(first_colon + 1) == Some(&b' ')
+        || memchr::memchr(b'\n', text).is_some();
+    if !is_spaced {
+        return None;
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let (mut in_string, mut escaped) = (false, false);
+    for &byte in text {
+        if in_string {
+            in_string = escaped || byte != b'"';
+            escaped = byte == b'\\' && !escaped;
+        } else if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+            continue;
+        } else {
+            in_string = byte == b'"';
+        }
+        out.push(byte);
+    }
+    Some(out)
 }

@@ -3,6 +3,10 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use dynatrail::convert::keep::Keep;
+use dynatrail::convert::object::{Decoder, Rules, Source};
+use dynatrail::lake::ObjectStatus;
+use dynatrail::lake::receipt::EventFilter;
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
@@ -389,6 +393,49 @@ fn huge_members_and_bombs_stay_within_bounded_memory() {
             .iter()
             .any(|entry| entry["reason"].to_string().contains("larger than"))
     );
+}
+
+#[test]
+fn an_object_that_keeps_too_much_is_left_at_a_limit_and_costs_the_next_nothing() {
+    let rules = Rules {
+        keep: Keep::dynamodb(),
+        filter: EventFilter::default(),
+        max_kept_bytes: 1 << 20,
+    };
+    let records = |count: usize| -> Vec<String> {
+        (0..count)
+            .map(|n| record(&format!("{n}-{}", "x".repeat(1000))))
+            .collect()
+    };
+    let mut decoder = Decoder::default();
+    let mut group = decoder.group(&rules);
+    for (uri, records) in [("bomb", records(20_000)), ("next", records(300))] {
+        let source = Source {
+            uri,
+            key_is_known: false,
+        };
+        group.object(&source, &gzip(&wrapped(&records)));
+    }
+    let decoded = group.finish();
+    let [bomb, next] = &decoded.objects[..] else {
+        panic!("two objects");
+    };
+    assert_eq!(bomb.status, ObjectStatus::Damaged);
+    let problem = bomb.problem.as_deref().unwrap_or_default();
+    assert!(
+        problem.contains("takes more than 1048576 bytes"),
+        "{problem}"
+    );
+    assert!(
+        (256..2000).contains(&bomb.counts.kept),
+        "{}",
+        bomb.counts.kept
+    );
+    assert_eq!(
+        (next.status, next.counts.kept),
+        (ObjectStatus::Converted, 300)
+    );
+    assert_eq!(decoded.rows.keys.len() as u64, bomb.counts.kept + 300);
 }
 
 #[test]
