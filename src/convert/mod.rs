@@ -145,7 +145,7 @@ fn run_units(
             );
             let (turn, fetched, next) = Turn::after(may_decode);
             may_decode = next;
-            let running = scope.spawn(move || unit::convert_unit(workshop, store, unit, turn));
+            let running = scope.spawn(move || convert_unit(workshop, store, unit, turn));
             // Nothing is ever sent: the end of the channel is the sign.
             let _ = fetched.recv();
             under_way.push_back(running);

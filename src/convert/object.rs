@@ -328,6 +328,9 @@ impl GroupDecoder<'_> {
         let range = envelope::user_identity_range(text)?;
         let start = range.start;
         let text = std::str::from_utf8(&text[range]).ok()?;
+        if !text.starts_with('{') {
+            return None;
+        }
         let principal = self.decoder.builder.known_principal(text)?;
         Some(KnownIdentity {
             text,

@@ -27,7 +27,7 @@ const GROUP_BYTES: u64 = 512 << 10;
 /// Most objects of a group.
 const GROUP_OBJECTS: usize = 256;
 
-/// Compressed bytes of a unit fetched ahead from S3; two units may be under way.
+/// Compressed bytes of a unit fetched ahead from S3; of the unit behind it as many.
 const FETCH_AHEAD_BYTES: u64 = 24 << 20;
 
 /// Objects of a group that are fetched at once.

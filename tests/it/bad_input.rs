@@ -3,42 +3,38 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use dynatrail::convert::keep::Keep;
-use dynatrail::convert::object::{Decoder, Rules, Source};
-use dynatrail::lake::ObjectStatus;
-use dynatrail::lake::receipt::EventFilter;
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
-use crate::product::{convert, dynatrail, export, path, run};
+use crate::product::{convert, export, path, run};
 
 /// A temp folder with an archive and a place for a lake.
-struct Case {
+pub struct Case {
     folder: tempfile::TempDir,
 }
 
 impl Case {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("temp folder");
         std::fs::create_dir(folder.path().join("archive")).expect("created");
         Self { folder }
     }
 
-    fn archive(&self) -> PathBuf {
+    pub fn archive(&self) -> PathBuf {
         self.folder.path().join("archive")
     }
 
-    fn lake(&self) -> PathBuf {
+    pub fn lake(&self) -> PathBuf {
         self.folder.path().join("lake")
     }
 
-    fn with(self, name: &str, bytes: &[u8]) -> Self {
+    pub fn with(self, name: &str, bytes: &[u8]) -> Self {
         std::fs::write(self.archive().join(name), bytes).expect("written");
         self
     }
 
     /// Converts; the exit code, the summary, and the IDs of the events kept.
-    fn converted(&self) -> (i32, Value, Vec<String>) {
+    pub fn converted(&self) -> (i32, Value, Vec<String>) {
         let (ended, summary) = convert(&self.archive(), &self.lake(), &[]);
         let mut ids: Vec<String> = export(&self.lake())
             .iter()
@@ -57,7 +53,7 @@ impl Case {
         problems[0]["problem"].as_str().expect("words").to_owned()
     }
 
-    fn quarantine(&self) -> Vec<Value> {
+    pub fn quarantine(&self) -> Vec<Value> {
         let ended = run(&["show", path(&self.lake()), "--quarantine"]);
         assert_eq!(ended.code, 0, "{}", ended.stderr);
         ended
@@ -68,7 +64,7 @@ impl Case {
     }
 }
 
-fn record(id: &str) -> String {
+pub fn record(id: &str) -> String {
     json!({
         "eventVersion": "1.11", "userIdentity": {"type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/a",
         "accountId": "111122223333", "accessKeyId": "AKIAIOSFODNN7EXAMPLE"},
@@ -81,11 +77,11 @@ fn record(id: &str) -> String {
     .to_string()
 }
 
-fn wrapped(records: &[String]) -> Vec<u8> {
+pub fn wrapped(records: &[String]) -> Vec<u8> {
     format!("{{\"Records\":[{}]}}", records.join(",")).into_bytes()
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).expect("into memory");
     encoder.finish().expect("into memory")
@@ -258,6 +254,44 @@ fn the_last_of_duplicate_members_counts_and_is_noted() {
 }
 
 #[test]
+fn a_user_identity_of_any_kind_comes_back_however_often_it_is_repeated() {
+    for odd in [
+        "true",
+        "12345",
+        r#""a text""#,
+        "[1,2,3]",
+        "null",
+        "{}",
+        r#"{"type":"Root","n":5.0}"#,
+    ] {
+        let texts: Vec<String> = (0..3)
+            .map(|n| {
+                format!(
+                    r#"{{"eventVersion":"1.11","userIdentity":{odd},"eventTime":"2025-03-05T10:00:0{n}Z","eventSource":"dynamodb.amazonaws.com","eventName":"ListTables","eventID":"{n}","recipientAccountId":"111122223333"}}"#
+                )
+            })
+            .collect();
+        let case = Case::new().with("a.json", &wrapped(&texts));
+        let (code, summary, _) = case.converted();
+        assert_eq!(
+            (code, summary["records"]["kept"].as_u64()),
+            (0, Some(3)),
+            "{odd}"
+        );
+        let ended = run(&["export", path(&case.lake())]);
+        if odd != "null" {
+            let identity = format!(r#""userIdentity":{odd}"#);
+            assert_eq!(
+                ended.stdout.matches(&identity).count(),
+                3,
+                "{}",
+                ended.stdout
+            );
+        }
+    }
+}
+
+#[test]
 fn nesting_beyond_the_limit_is_quarantined() {
     let deep = format!("{}1{}", "{\"a\":".repeat(5000), "}".repeat(5000));
     let record_with = record("deep").replace("{\"id\":\"7\"}", &deep);
@@ -344,121 +378,6 @@ fn hostile_names_and_far_dates_stay_in_the_lake() {
         .collect();
     beside.sort();
     assert_eq!(beside, ["archive", "lake"]);
-}
-
-/// Runs the binary with limits that a shell sets.
-fn limited(limits: &str, case: &Case) -> std::process::Output {
-    let binary = dynatrail();
-    std::process::Command::new("sh")
-        .arg("-c")
-        .arg(format!("{limits}; exec \"$0\" \"$@\""))
-        .arg(binary.get_program())
-        .args([
-            "convert",
-            path(&case.archive()),
-            "--lake",
-            path(&case.lake()),
-            "--summary",
-            "json",
-        ])
-        .output()
-        .expect("a shell runs")
-}
-
-/// A record with a member of 200 MB, and a bomb of 5 GB, under a bound on all memory mapped.
-#[test]
-fn huge_members_and_bombs_stay_within_bounded_memory() {
-    let huge = record("huge").replace("\"7\"", &format!("\"{}\"", "x".repeat(200 << 20)));
-    let zeros = gzip(&vec![b' '; 64 << 20]);
-    let case = Case::new()
-        .with(
-            "huge.json.gz",
-            &gzip(&wrapped(&[record("a"), huge, record("b")])),
-        )
-        .with("bomb.json.gz", &zeros.repeat(80));
-    let output = limited("ulimit -v 1200000", &case);
-    assert_eq!(
-        output.status.code(),
-        Some(3),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
-    assert_eq!(summary["records"]["kept"], 2);
-    let problems = summary["problems"].to_string();
-    assert!(problems.contains("inflates to more than"), "{problems}");
-    let quarantine = case.quarantine();
-    assert!(
-        quarantine
-            .iter()
-            .any(|entry| entry["reason"].to_string().contains("larger than"))
-    );
-}
-
-#[test]
-fn an_object_that_keeps_too_much_is_left_at_a_limit_and_costs_the_next_nothing() {
-    let rules = Rules {
-        keep: Keep::dynamodb(),
-        filter: EventFilter::default(),
-        max_kept_bytes: 1 << 20,
-    };
-    let records = |count: usize| -> Vec<String> {
-        (0..count)
-            .map(|n| record(&format!("{n}-{}", "x".repeat(1000))))
-            .collect()
-    };
-    let mut decoder = Decoder::default();
-    let mut group = decoder.group(&rules);
-    for (uri, records) in [("bomb", records(20_000)), ("next", records(300))] {
-        let source = Source {
-            uri,
-            key_is_known: false,
-        };
-        group.object(&source, &gzip(&wrapped(&records)));
-    }
-    let decoded = group.finish();
-    let [bomb, next] = &decoded.objects[..] else {
-        panic!("two objects");
-    };
-    assert_eq!(bomb.status, ObjectStatus::Damaged);
-    let problem = bomb.problem.as_deref().unwrap_or_default();
-    assert!(
-        problem.contains("takes more than 1048576 bytes"),
-        "{problem}"
-    );
-    assert!(
-        (256..2000).contains(&bomb.counts.kept),
-        "{}",
-        bomb.counts.kept
-    );
-    assert_eq!(
-        (next.status, next.counts.kept),
-        (ObjectStatus::Converted, 300)
-    );
-    assert_eq!(decoded.rows.keys.len() as u64, bomb.counts.kept + 300);
-}
-
-#[test]
-fn a_full_disk_is_told_and_leaves_the_lake_whole() {
-    let records: Vec<String> = (0..3000)
-        .map(|n| record(&format!("{:x}", n * 2_654_435_761_u64)))
-        .collect();
-    let case = Case::new().with("many.json.gz", &gzip(&wrapped(&records)));
-    // Files of at most 8 blocks of 512 bytes, with an error instead of a signal beyond.
-    let output = limited("trap '' XFSZ; ulimit -f 8", &case);
-    assert_eq!(output.status.code(), Some(1));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains("cannot write"), "{stderr}");
-    assert!(
-        !case.lake().join("events").exists(),
-        "no part appears before it is whole"
-    );
-    let (code, summary, _) = case.converted();
-    assert_eq!(
-        (code, summary["records"]["kept"].as_u64()),
-        (0, Some(3000)),
-        "the next run finishes"
-    );
 }
 
 #[test]

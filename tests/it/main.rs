@@ -11,6 +11,7 @@ mod corpus;
 mod ddl;
 mod house;
 mod lake;
+mod limits;
 mod operation;
 mod partiql;
 mod product;
