@@ -21,4 +21,7 @@ pub mod container;
 pub mod convert;
 pub mod event;
 pub mod lake;
+pub mod query;
+pub mod render;
+pub mod report;
 pub mod select;

@@ -11,7 +11,7 @@ use crate::lake::ddl::{Declaration, Dialect, Relation};
 
 /// Prints SQL that declares a lake to Athena, DuckDB or Spark.
 ///
-/// It declares the tables events and operations, and the view cloudtrail, which has the columns
+/// It declares the tables events, operations and receipts, and the view cloudtrail, which has the columns
 /// that AWS documents for CloudTrail tables, so that published queries run on the lake.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "PLACE")]
     location: Option<String>,
 
-    /// Stands before each name: ddb_ for ddb_events, ddb_operations and ddb_cloudtrail.
+    /// Stands before each name: ddb_ for ddb_events, ddb_operations, ddb_receipts and ddb_cloudtrail.
     #[arg(long, value_name = "TEXT", default_value = "", value_parser = prefix)]
     prefix: String,
 
@@ -57,6 +57,7 @@ enum Engine {
 enum Only {
     Events,
     Operations,
+    Receipts,
     Cloudtrail,
 }
 
@@ -94,6 +95,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         None => declaration.script(),
         Some(Only::Events) => declaration.statement(Relation::Events),
         Some(Only::Operations) => declaration.statement(Relation::Operations),
+        Some(Only::Receipts) => declaration.statement(Relation::Receipts),
         Some(Only::Cloudtrail) => declaration.statement(Relation::CloudTrail),
     };
     if !sql.ends_with('\n') {

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::Outcome;
-use crate::event::schema::{Cell, Events, Operations, Storage, Table};
+use crate::event::schema::{Cell, Events, Operations, Receipts, Storage, Table};
 
 /// Prints shell completions.
 #[derive(clap::Args)]
@@ -61,9 +61,10 @@ pub fn man(args: &ManArgs) -> anyhow::Result<Outcome> {
 pub fn columns(_: &ColumnArgs) -> anyhow::Result<Outcome> {
     let page = format!(
         "# Columns of the lake\n\nMade by `dynatrail columns` from the one table in \
-         `src/event/schema.rs`.\n\n{}\n{}",
+         `src/event/schema.rs`.\n\n{}\n{}\n{}",
         table_page::<Events>(),
-        table_page::<Operations>()
+        table_page::<Operations>(),
+        table_page::<Receipts>()
     );
     std::io::stdout().write_all(page.as_bytes())?;
     Ok(Outcome::Complete)

@@ -4,9 +4,13 @@ mod aws;
 mod convert;
 mod ddl;
 mod docs;
+mod engine;
 mod export;
 mod inspect;
 mod progress;
+mod prompt;
+mod query;
+mod report;
 mod show;
 mod terminal;
 
@@ -20,6 +24,8 @@ pub enum Outcome {
     Complete,
     /// Complete, but something was quarantined or unreadable.
     Incomplete,
+    /// Complete, with findings at or above the level asked for.
+    Findings,
     /// Ended by a signal: its number.
     Interrupted(u8),
 }
@@ -29,6 +35,7 @@ impl From<Outcome> for ExitCode {
         match outcome {
             Outcome::Complete => Self::SUCCESS,
             Outcome::Incomplete => Self::from(3),
+            Outcome::Findings => Self::from(4),
             Outcome::Interrupted(signal) => Self::from(128 + signal),
         }
     }
@@ -39,10 +46,12 @@ Exit codes:
   0    complete
   1    failed
   2    wrong usage
-  3    complete, but something was quarantined or unreadable
+  3    complete, but something was quarantined, unreadable or not there
+  4    findings at or above the level of --fail-on
   130  interrupted (143: terminated)";
 
-/// Turns AWS CloudTrail archives into a Parquet lake of Amazon DynamoDB events.
+/// Turns AWS CloudTrail archives into a Parquet lake of Amazon DynamoDB events, and answers
+/// forensic questions from it.
 #[derive(Parser)]
 #[command(name = "dynatrail", version, after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Cli {
@@ -64,6 +73,8 @@ enum Command {
     Inspect(inspect::Args),
     Show(show::Args),
     Export(export::Args),
+    Report(report::Args),
+    Query(query::Args),
     Ddl(ddl::Args),
     Completions(docs::CompletionArgs),
     Man(docs::ManArgs),
@@ -95,6 +106,8 @@ pub fn run() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Query(args) => query::run(&args),
         Command::Ddl(args) => ddl::run(&args),
         Command::Completions(args) => docs::completions(&args),
         Command::Man(args) => docs::man(&args),

@@ -1,7 +1,8 @@
-//! What may be written to a terminal: log content is hostile.
+//! What stands between the program and a terminal: colour, and text that cannot steer it.
 
-use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
+
+pub use crate::render::sanitize::printable;
 
 /// Whether stderr is a terminal that may be coloured (<https://no-color.org>).
 pub fn wants_color() -> bool {
@@ -13,42 +14,12 @@ pub fn tell(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", printable(line));
 }
 
-/// The text with every character escaped that could steer a terminal: control characters but
-/// line ends, and those that reorder or hide text.
-pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(steers) {
-        return Cow::Borrowed(text);
-    }
-    let mut safe = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if steers(c) {
-            safe.extend(c.escape_unicode());
-        } else {
-            safe.push(c);
-        }
-    }
-    Cow::Owned(safe)
+/// The columns of the terminal that stdout is; none where it is a file or a pipe.
+pub fn width() -> Option<usize> {
+    terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0 as usize)
 }
 
-fn steers(c: char) -> bool {
-    (c.is_control() && c != '\n')
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{061c}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_steers_the_terminal() {
-        assert_eq!(printable("plain é 表"), "plain é 表");
-        let hostile = "\u{1b}[2J\u{9b}31m\u{202e}gpj.exe\r\u{7}\u{200b}";
-        let safe = printable(hostile);
-        assert!(
-            safe.is_ascii() && !safe.contains(['\u{1b}', '\r', '\u{7}']),
-            "{safe}"
-        );
-        assert!(safe.contains("gpj.exe"));
-    }
+/// Whether stdout is a terminal that may be coloured.
+pub fn wants_color_on_stdout() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }

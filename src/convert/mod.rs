@@ -6,6 +6,7 @@
 
 pub mod keep;
 pub mod object;
+mod objects;
 pub mod summary;
 pub mod unit;
 

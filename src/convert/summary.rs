@@ -174,7 +174,7 @@ impl Summary {
             }
         }
         self.written.units += 1;
-        for part in &receipt.parts {
+        for part in receipt.parts.iter().filter(|part| part.table != "receipts") {
             self.written.parts += 1;
             self.written.bytes += part.size_bytes;
             if part.table == "operations" {
@@ -233,7 +233,8 @@ impl LakeTotals {
         for part in lake.parts() {
             match part.table.as_str() {
                 "events" => totals.events += part.rows,
-                _ => totals.operations += part.rows,
+                "operations" => totals.operations += part.rows,
+                _ => continue,
             }
             totals.parts += 1;
             totals.bytes += part.size_bytes;

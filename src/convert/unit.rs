@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 
 use super::ConvertError;
 use super::object::{DecodedGroup, DecodedObject, Decoder, Rules, Source};
+use super::objects::write_objects;
 use crate::archive::{Archive, FetchError, ObjectKey, ObjectKind};
 use crate::event::batch::Rows;
 use crate::lake::quarantine::QuarantineLines;
@@ -138,7 +139,7 @@ pub fn convert_unit(
         }
         Ok(())
     })?;
-    let parts = writer.finish()?;
+    let mut parts = writer.finish()?;
     let quarantine = match ledger.quarantine.lines() {
         Some(lines) => Some(state::write_quarantine(store, &unit.unit, lines)?),
         None => None,
@@ -156,6 +157,7 @@ pub fn convert_unit(
             counts: decoded.counts,
         });
     }
+    parts.push(write_objects(store, &unit.unit, &objects)?);
     let receipt = Receipt {
         format: FORMAT,
         unit: unit.unit.clone(),

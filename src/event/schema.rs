@@ -121,11 +121,34 @@ pub struct OperationRow<'a> {
     pub position: i32,
 }
 
+/// What a row of `receipts` is made from: an object of the archive and what became of it.
+pub struct ReceiptRow<'a> {
+    pub unit: &'a str,
+    pub source: &'a str,
+    /// As far as the object's key tells.
+    pub account_id: Option<&'a str>,
+    pub region: Option<&'a str>,
+    /// Milliseconds since 1970 in UTC.
+    pub delivered_at_ms: Option<i64>,
+    pub size_bytes: i64,
+    pub status: &'a str,
+    pub problem: Option<&'a str>,
+    pub inflated_bytes: i64,
+    pub records_seen: i64,
+    pub records_kept: i64,
+    pub records_not_selected: i64,
+    pub records_duplicate: i64,
+    pub records_quarantined: i64,
+}
+
 /// One row a CloudTrail event.
 pub struct Events;
 
 /// One row a table access inside an event.
 pub struct Operations;
+
+/// One row an object of the archive that was looked at.
+pub struct Receipts;
 
 use Storage::{Ordered, Repeating, RepeatingLookup, Unique, UniqueLookup};
 
@@ -322,5 +345,29 @@ impl Table for Operations {
         of_event("access_key_id", Cell::Text(|_| None), Repeating),
         of_event("source_ip_address", Cell::Text(|_| None), Repeating),
         of_event("is_service_made", Cell::Bool(|_| None), Repeating),
+    ];
+}
+
+impl Table for Receipts {
+    type Row<'a> = ReceiptRow<'a>;
+    const NAME: &'static str = "receipts";
+    const ABOUT: &'static str = "One row an object of the archive that was looked at; dt is the date in its key. An object that failed and was read later has two.";
+    #[rustfmt::skip]
+    const COLUMNS: &'static [Column<Self>] = &[
+        required(text("unit", |r| Some(r.unit), Repeating, "The unit that looked at it")),
+        required(text("source", |r| Some(r.source), Unique, "The object, as events.source names it")),
+        text("account_id", |r| r.account_id, Repeating, "The account in its key"),
+        text("region", |r| r.region, Repeating, "The region in its key"),
+        column("delivered_at", Cell::Timestamp(|r| r.delivered_at_ms), Ordered, "When it was delivered, by the name of its file, to the minute"),
+        column("delivered_at_ms", Cell::Long(|r| r.delivered_at_ms), Ordered, "The same as milliseconds since 1970-01-01"),
+        required(column("size_bytes", Cell::Long(|r| Some(r.size_bytes)), Unique, "Its size as stored")),
+        required(text("status", |r| Some(r.status), Repeating, "converted, damaged (read as far as it goes), failed, gone, digest or not_a_log")),
+        text("problem", |r| r.problem, Unique, "What is wrong with it, in words"),
+        required(column("inflated_bytes", Cell::Long(|r| Some(r.inflated_bytes)), Unique, "Its size inflated, as far as it was read")),
+        required(column("records_seen", Cell::Long(|r| Some(r.records_seen)), Unique, "Records in it: the sum of the following")),
+        required(column("records_kept", Cell::Long(|r| Some(r.records_kept)), Unique, "Records that became rows, before copies across units were settled")),
+        required(column("records_not_selected", Cell::Long(|r| Some(r.records_not_selected)), Unique, "Records of other services, or not selected")),
+        required(column("records_duplicate", Cell::Long(|r| Some(r.records_duplicate)), Unique, "Copies of events that the unit had already")),
+        required(column("records_quarantined", Cell::Long(|r| Some(r.records_quarantined)), Unique, "Records that cannot be read")),
     ];
 }

@@ -1,9 +1,10 @@
 //! SQL that declares a lake to Athena, DuckDB or Spark: its tables, and the view `cloudtrail`.
 
-mod cloudtrail;
+pub mod cloudtrail;
 
 use super::Part;
-use crate::event::schema::{Cell, Events, Operations, Table};
+use crate::event::schema::{Cell, Events, Operations, Receipts, Table};
+use crate::event::time;
 
 /// The day of CloudTrail's launch: where a lake is empty, no event can be older.
 const FIRST_DAY_OF_CLOUDTRAIL: &str = "2013-11-13";
@@ -23,18 +24,25 @@ pub enum Dialect {
 pub enum Relation {
     Events,
     Operations,
+    Receipts,
     /// The view of `events` with the columns that AWS documents for CloudTrail tables.
     CloudTrail,
 }
 
 impl Relation {
     /// In the order in which they can be declared.
-    pub const ALL: [Self; 3] = [Self::Events, Self::Operations, Self::CloudTrail];
+    pub const ALL: [Self; 4] = [
+        Self::Events,
+        Self::Operations,
+        Self::Receipts,
+        Self::CloudTrail,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Events => Events::NAME,
             Self::Operations => Operations::NAME,
+            Self::Receipts => Receipts::NAME,
             Self::CloudTrail => "cloudtrail",
         }
     }
@@ -50,6 +58,12 @@ pub enum PlaceError {
     #[error("the lake's place has a backslash in its name, which DuckDB takes for a slash: {0:?}")]
     Backslash(String),
 }
+
+/// The functions by Athena's names that the packaged reports call.
+const DUCKDB_FUNCTIONS: &str = "
+CREATE OR REPLACE MACRO json_extract_scalar(json, path) AS json_extract_string(json, path);
+CREATE OR REPLACE MACRO regexp_like(text, pattern) AS regexp_matches(text, pattern);
+";
 
 /// A lake, as it is declared to an engine.
 pub struct Declaration<'a> {
@@ -99,6 +113,7 @@ impl<'a> Declaration<'a> {
         match relation {
             Relation::Events => self.table::<Events>(),
             Relation::Operations => self.table::<Operations>(),
+            Relation::Receipts => self.table::<Receipts>(),
             Relation::CloudTrail => self.cloudtrail(),
         }
     }
@@ -116,6 +131,9 @@ impl<'a> Declaration<'a> {
             script.push('\n');
             script.push_str(&self.statement(relation));
             script.push_str(";\n");
+        }
+        if self.dialect == Dialect::DuckDb {
+            script.push_str(DUCKDB_FUNCTIONS);
         }
         script
     }
@@ -153,7 +171,7 @@ impl<'a> Declaration<'a> {
     }
 
     fn is_any_table_empty(&self) -> bool {
-        self.is_empty::<Events>() || self.is_empty::<Operations>()
+        self.is_empty::<Events>() || self.is_empty::<Operations>() || self.is_empty::<Receipts>()
     }
 
     fn is_empty<T: Table>(&self) -> bool {
@@ -215,6 +233,7 @@ impl<'a> Declaration<'a> {
     /// lake's last date where that is yet to come.
     fn date_range(&self) -> String {
         let dates = || self.parts.iter().map(|part| part.dt.as_str());
+        let dates = || dates().filter(|dt| *dt != time::day_text(None));
         let first = dates().min().unwrap_or(FIRST_DAY_OF_CLOUDTRAIL);
         let last = dates().max().filter(|last| *last > self.today);
         format!("{first},{}", last.unwrap_or("NOW"))

@@ -3,6 +3,7 @@
 //! ```text
 //! <lake>/events/dt=YYYY-MM-DD/<unit>.parquet       one row an event, dt the event's own UTC date
 //! <lake>/operations/dt=YYYY-MM-DD/<unit>.parquet   one row a table access
+//! <lake>/receipts/dt=YYYY-MM-DD/<unit>.parquet     one row an object that was looked at
 //! <lake>/_dynatrail/lake.json                      the lake's format and what it keeps
 //! <lake>/_dynatrail/plans/<plan>.json.zst          which objects make which unit
 //! <lake>/_dynatrail/receipts/<unit>.json.zst       what a unit did, counted
@@ -17,6 +18,7 @@ pub mod ddl;
 pub mod export;
 mod gather;
 mod hybrid;
+pub mod objects;
 pub mod part;
 pub mod quarantine;
 pub mod receipt;

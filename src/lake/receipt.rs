@@ -120,6 +120,19 @@ pub enum ObjectStatus {
     NotALog,
 }
 
+impl ObjectStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Converted => "converted",
+            Self::Damaged => "damaged",
+            Self::Failed => "failed",
+            Self::Gone => "gone",
+            Self::Digest => "digest",
+            Self::NotALog => "not_a_log",
+        }
+    }
+}
+
 /// What a unit did with an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectReceipt {

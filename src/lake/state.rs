@@ -9,6 +9,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::receipt::{EventFilter, Part, Plan, PlannedObject, Receipt, RecordCounts, Settlement};
 use super::{FORMAT, LakeError, Store};
+use crate::event::schema::{Events, Operations, Receipts, Table};
 
 const DESCRIPTION: &str = "_dynatrail/lake.json";
 const PLANS: &str = "_dynatrail/plans";
@@ -178,6 +179,7 @@ impl LakeState {
     /// The event dates that a unit wrote.
     pub fn dates_of(&self, unit: &str) -> Vec<String> {
         let parts = self.receipts.get(unit).into_iter().flat_map(|r| &r.parts);
+        let parts = parts.filter(|part| part.table == Events::NAME);
         parts.map(|part| part.dt.clone()).collect()
     }
 
@@ -206,7 +208,7 @@ impl LakeState {
     pub fn remove_leftovers(&self, store: &Store) -> Result<(), LakeError> {
         store.clear_staging()?;
         let parts: HashSet<String> = self.parts().into_iter().map(|part| part.path).collect();
-        for table in ["events", "operations"] {
+        for table in [Events::NAME, Operations::NAME, Receipts::NAME] {
             for (path, _) in store.list(table)? {
                 if path.ends_with(".parquet") && !parts.contains(&path) {
                     store.delete(&path)?;

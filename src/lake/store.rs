@@ -8,7 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::aws::AmazonS3;
+use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
+use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
@@ -222,6 +224,20 @@ impl Store {
                     location,
                     length: meta.size,
                 })
+            }
+        }
+    }
+
+    /// The place as an object store whose paths are those of the lake.
+    pub fn object_store(&self) -> Result<Arc<dyn ObjectStore>, StoreError> {
+        match self {
+            Self::Local { root } => match LocalFileSystem::new_with_prefix(root) {
+                Ok(folder) => Ok(Arc::new(folder)),
+                Err(source) => Err(self.remote("open", "", source)),
+            },
+            Self::S3 { client, prefix, .. } if prefix.is_empty() => Ok(client.clone()),
+            Self::S3 { client, prefix, .. } => {
+                Ok(Arc::new(PrefixStore::new(client.clone(), prefix.as_str())))
             }
         }
     }

@@ -15,6 +15,7 @@ mod limits;
 mod operation;
 mod partiql;
 mod product;
+mod report;
 mod s3_server;
 mod sample_data;
 mod select;

@@ -8,7 +8,7 @@ use super::{Declaration, Dialect, joined, sql_text};
 use crate::event::schema::{Cell, Column, Events, Table};
 
 /// A column of the view, by the record's member that it shows.
-enum Shown {
+pub enum Shown {
     /// Text; JSON text for objects; `true` or `false`.
     Text(&'static str),
     /// eventTime as text.
@@ -19,7 +19,7 @@ enum Shown {
 }
 
 /// A field of a struct, by the member that it shows.
-enum Field {
+pub enum Field {
     Text(&'static str),
     /// Texts by texts.
     Map(&'static str),
@@ -28,7 +28,8 @@ enum Field {
 
 use Shown::{List, Struct, Text, Time};
 
-const COLUMNS: &[Shown] = &[
+/// The columns of the view, in order; `timestamp` follows them.
+pub const COLUMNS: &[Shown] = &[
     Text("eventVersion"),
     Struct("userIdentity", USER_IDENTITY),
     Time,
@@ -117,7 +118,7 @@ const TLS_DETAILS: &[Field] = &[
 ];
 
 impl Shown {
-    fn member(&self) -> &'static str {
+    pub fn member(&self) -> &'static str {
         match self {
             Text(member) | Struct(member, _) | List(member, _) => member,
             Time => "eventTime",
@@ -126,13 +127,13 @@ impl Shown {
 }
 
 impl Field {
-    fn member(&self) -> &'static str {
+    pub fn member(&self) -> &'static str {
         match self {
             Self::Text(member) | Self::Map(member) | Self::Struct(member, _) => member,
         }
     }
 
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.member().to_lowercase()
     }
 }
@@ -208,7 +209,7 @@ impl Declaration<'_> {
 }
 
 /// The column of `events` that gives a member back.
-fn lake_column(member: &str) -> &'static Column<Events> {
+pub fn lake_column(member: &str) -> &'static Column<Events> {
     let mut columns = Events::COLUMNS.iter();
     columns
         .find(|column| column.member == Some(member))

@@ -1,0 +1,85 @@
+//! Options of the engine that questions and reports run on.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::query::{DEFAULT_MEMORY_LIMIT_BYTES, QueryOptions, RedactionKey};
+
+/// Bytes of a key file that are read at most.
+const MAX_KEY_BYTES: usize = 64 << 10;
+
+/// Bytes of a secret made for one run.
+const OWN_KEY_BYTES: usize = 32;
+
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Engine")]
+pub struct EngineArgs {
+    /// Memory for sorting, grouping and joining, in MB; beyond it they spill to disk.
+    #[arg(long, value_name = "MB", default_value_t = DEFAULT_MEMORY_LIMIT_BYTES >> 20)]
+    memory_limit: usize,
+
+    /// Where to spill, instead of the system's folder for temporary files.
+    #[arg(long, value_name = "DIR")]
+    spill_dir: Option<PathBuf>,
+
+    /// Threads that compute; all cores if it is not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+
+    /// Replaces item keys by a keyed hash, everywhere.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    redact: Option<Redact>,
+
+    /// The secret that hashes are made with, so that those of several runs can be compared; a new
+    /// one for each run if it is not given.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "redact",
+        env = "DYNATRAIL_REDACT_KEY_FILE"
+    )]
+    redact_key_file: Option<PathBuf>,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Redact {
+    Keys,
+}
+
+impl EngineArgs {
+    pub fn options(&self) -> anyhow::Result<QueryOptions> {
+        Ok(QueryOptions {
+            memory_limit_bytes: self.memory_limit << 20,
+            spill_folder: self.spill_dir.clone(),
+            threads: self.threads.map(usize::from),
+            redaction: self.redaction()?,
+        })
+    }
+
+    fn redaction(&self) -> anyhow::Result<Option<RedactionKey>> {
+        if self.redact.is_none() {
+            return Ok(None);
+        }
+        let secret = match &self.redact_key_file {
+            Some(path) => {
+                let secret = std::fs::read(path)
+                    .with_context(|| format!("cannot read the key {}", path.display()))?;
+                let length = secret.len();
+                anyhow::ensure!(
+                    (16..=MAX_KEY_BYTES).contains(&length),
+                    "the key {} has {length} bytes; it must have 16 to {MAX_KEY_BYTES}",
+                    path.display()
+                );
+                secret
+            }
+            None => {
+                let mut secret = vec![0; OWN_KEY_BYTES];
+                getrandom::fill(&mut secret)
+                    .map_err(|error| anyhow::anyhow!("cannot make a key: {error}"))?;
+                secret
+            }
+        };
+        Ok(Some(RedactionKey::new(&secret)))
+    }
+}

@@ -1,0 +1,46 @@
+//! What can go wrong with a question to a lake.
+
+use arrow::error::ArrowError;
+use datafusion::error::DataFusionError;
+
+use crate::lake::{LakeError, StoreError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    #[error(
+        "a lake can only be read: SELECT, EXPLAIN, SHOW TABLES and DESCRIBE are possible, \
+         nothing that makes, changes or writes"
+    )]
+    NotReading,
+    #[error("{0}")]
+    Sql(String),
+    #[error(
+        "the question needs more memory than {0}; give more with --memory-limit, or narrow it with dt"
+    )]
+    Memory(String),
+    #[error("cannot start the threads that compute")]
+    Runtime(#[source] std::io::Error),
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot read the answer")]
+    Arrow(#[from] ArrowError),
+    #[error("cannot read the lake")]
+    Engine(#[source] Box<DataFusionError>),
+}
+
+impl From<DataFusionError> for QueryError {
+    fn from(error: DataFusionError) -> Self {
+        match error.find_root() {
+            DataFusionError::ResourcesExhausted(text) => {
+                let first = text.lines().next().unwrap_or_default();
+                Self::Memory(first.trim_end_matches('.').to_owned())
+            }
+            DataFusionError::SQL(parser, _) => Self::Sql(parser.to_string()),
+            DataFusionError::Plan(text) => Self::Sql(text.clone()),
+            DataFusionError::SchemaError(schema, _) => Self::Sql(schema.to_string()),
+            _ => Self::Engine(Box::new(error)),
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! SQL over a lake: a DataFusion session that sees the parts that count, and can only read.
+
+mod cloudtrail;
+mod error;
+mod function;
+mod json_path;
+mod redact;
+mod table;
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::datasource::ViewTable;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use futures::StreamExt;
+use tokio::runtime::Runtime;
+
+pub use error::QueryError;
+pub use redact::RedactionKey;
+
+use crate::event::schema::{Events, Operations, Receipts, Table};
+use crate::lake::{LakeState, Store};
+use table::LakeTable;
+
+/// Bytes that sorting, grouping and joining may hold before they spill to disk, unless told
+/// otherwise.
+pub const DEFAULT_MEMORY_LIMIT_BYTES: usize = 512 << 20;
+
+/// How a session runs.
+#[derive(Clone)]
+pub struct QueryOptions {
+    /// Bytes that sorting, grouping and joining may hold before they spill to disk.
+    pub memory_limit_bytes: usize,
+    /// Where to spill; the system's folder for temporary files where it is not given.
+    pub spill_folder: Option<std::path::PathBuf>,
+    /// Threads that compute; all cores where it is not given.
+    pub threads: Option<usize>,
+    /// Item keys are replaced by their hash under this key.
+    pub redaction: Option<RedactionKey>,
+}
+
+impl Default for QueryOptions {
+    fn default() -> Self {
+        Self {
+            memory_limit_bytes: DEFAULT_MEMORY_LIMIT_BYTES,
+            spill_folder: None,
+            threads: None,
+            redaction: None,
+        }
+    }
+}
+
+/// A value bound to a parameter of a statement.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    Text(String),
+    Integer(i64),
+    Number(f64),
+    Boolean(bool),
+    /// Milliseconds since 1970 in UTC.
+    Timestamp(i64),
+}
+
+/// A lake, open for SQL.
+pub struct Session {
+    context: SessionContext,
+    runtime: Runtime,
+}
+
+impl Session {
+    /// Opens a lake's tables `events`, `operations` and `receipts`, and the view `cloudtrail`.
+    pub fn open(
+        store: &Store,
+        lake: &LakeState,
+        options: &QueryOptions,
+    ) -> Result<Self, QueryError> {
+        let threads = options.threads.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+        });
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .enable_all()
+            .build()
+            .map_err(QueryError::Runtime)?;
+        let url = ObjectStoreUrl::parse("lake://lake").expect("the URL is well formed");
+        let environment = environment(options)?;
+        environment.register_object_store(url.as_ref(), store.object_store()?);
+        let state = SessionStateBuilder::new()
+            .with_config(config(threads))
+            .with_runtime_env(environment)
+            .with_default_features()
+            .build();
+        let context = SessionContext::new_with_state(state);
+        context.register_udf(function::json_extract_scalar());
+        for function in cloudtrail::functions() {
+            context.register_udf(function);
+        }
+        let parts = lake.parts();
+        let session = Self { context, runtime };
+        session.register::<Events>(&url, &parts, options)?;
+        session.register::<Operations>(&url, &parts, options)?;
+        session.register::<Receipts>(&url, &parts, options)?;
+        let view = session.plan(&cloudtrail::statement(), &[])?;
+        session.register_view("cloudtrail", view)?;
+        Ok(session)
+    }
+
+    fn register<T: Table>(
+        &self,
+        url: &ObjectStoreUrl,
+        parts: &[crate::lake::Part],
+        options: &QueryOptions,
+    ) -> Result<(), QueryError> {
+        let table = Arc::new(LakeTable::of::<T>(url, parts));
+        match options.redaction {
+            Some(ref key) if redact::is_redacted::<T>() => {
+                let plan = redact::plan::<T>(table, key)?;
+                self.register_view(T::NAME, plan)
+            }
+            _ => {
+                self.context.register_table(T::NAME, table)?;
+                Ok(())
+            }
+        }
+    }
+
+    fn register_view(&self, name: &str, plan: LogicalPlan) -> Result<(), QueryError> {
+        let view = ViewTable::new(plan, None);
+        self.context.register_table(name, Arc::new(view))?;
+        Ok(())
+    }
+
+    /// Runs a statement that reads; `$name` in it stands for the value of that name.
+    pub fn run(&self, sql: &str, values: &[(String, Value)]) -> Result<Rows<'_>, QueryError> {
+        let plan = self.plan(sql, values)?;
+        let (schema, stream) = self.runtime.block_on(async {
+            let frame = self.context.execute_logical_plan(plan).await?;
+            let stream = frame.execute_stream().await?;
+            Ok::<_, QueryError>((plain_schema(&stream.schema()), stream))
+        })?;
+        Ok(Rows {
+            session: self,
+            schema,
+            stream,
+        })
+    }
+
+    /// Plans a statement, and refuses what would do more than read.
+    fn plan(&self, sql: &str, values: &[(String, Value)]) -> Result<LogicalPlan, QueryError> {
+        let plan = self
+            .runtime
+            .block_on(self.context.state().create_logical_plan(sql))?;
+        let only_reading = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        only_reading
+            .verify_plan(&plan)
+            .map_err(|_| QueryError::NotReading)?;
+        if values.is_empty() {
+            return Ok(plan);
+        }
+        let values = values
+            .iter()
+            .map(|(name, value)| (name.clone(), scalar(value)))
+            .collect::<Vec<_>>();
+        Ok(plan.with_param_values(ParamValues::from(values))?)
+    }
+
+    /// Names of the tables and their columns, sorted.
+    pub fn tables(&self) -> Vec<(String, Vec<String>)> {
+        let mut tables = Vec::new();
+        for catalog in self.context.catalog_names() {
+            let Some(catalog) = self.context.catalog(&catalog) else {
+                continue;
+            };
+            let Some(schema) = catalog.schema("public") else {
+                continue;
+            };
+            for name in schema.table_names() {
+                let table = self.runtime.block_on(schema.table(&name)).ok().flatten();
+                let columns = table
+                    .map(|table| table.schema())
+                    .unwrap_or_else(|| Arc::new(Schema::empty()));
+                let columns = columns.fields().iter().map(|field| field.name().clone());
+                tables.push((name, columns.collect()));
+            }
+        }
+        tables.sort();
+        tables
+    }
+}
+
+fn config(threads: usize) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(threads)
+        .with_information_schema(true);
+    let options = config.options_mut();
+    // As in Athena, DuckDB and Spark 4's ANSI order by DESC: the same text means the same here.
+    options.sql_parser.default_null_ordering = "nulls_last".to_owned();
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
+    config
+}
+
+fn environment(options: &QueryOptions) -> Result<Arc<RuntimeEnv>, QueryError> {
+    let disk = match &options.spill_folder {
+        Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
+        None => DiskManagerMode::OsTmpDirectory,
+    };
+    let environment = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_limit_bytes)))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
+        .build_arc()?;
+    Ok(environment)
+}
+
+fn scalar(value: &Value) -> ScalarValue {
+    match value {
+        Value::Text(text) => ScalarValue::Utf8(Some(text.clone())),
+        Value::Integer(number) => ScalarValue::Int64(Some(*number)),
+        Value::Number(number) => ScalarValue::Float64(Some(*number)),
+        Value::Boolean(truth) => ScalarValue::Boolean(Some(*truth)),
+        Value::Timestamp(time) => ScalarValue::TimestampMillisecond(Some(*time), None),
+    }
+}
+
+/// The rows of an answer, as they are found: text is Utf8 and nothing is dictionary-encoded.
+pub struct Rows<'s> {
+    session: &'s Session,
+    schema: SchemaRef,
+    stream: SendableRecordBatchStream,
+}
+
+impl Rows<'_> {
+    pub fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<RecordBatch, QueryError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.session.runtime.block_on(self.stream.next())?;
+        Some(
+            batch
+                .map_err(QueryError::from)
+                .and_then(|batch| plain_batch(&self.schema, &batch)),
+        )
+    }
+}
+
+fn plain_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+        DataType::Dictionary(_, value) => plain_type(value),
+        other => other.clone(),
+    }
+}
+
+fn plain_schema(schema: &Schema) -> SchemaRef {
+    let fields = schema
+        .fields()
+        .iter()
+        .map(|field| Field::new(field.name(), plain_type(field.data_type()), true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn plain_batch(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch, QueryError> {
+    let columns = schema.fields().iter().zip(batch.columns());
+    let columns = columns
+        .map(|(field, column)| cast(column, field.data_type()))
+        .collect::<Result<Vec<ArrayRef>, _>>()?;
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(
+        schema.clone(),
+        columns,
+        &options,
+    )?)
+}

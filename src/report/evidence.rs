@@ -1,0 +1,166 @@
+//! What a report's answer rests on: what was listed, read and kept, and what was recorded at all.
+
+use serde::Serialize;
+
+use crate::lake::receipt::RecordCounts;
+
+/// Objects of the archive by what became of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ObjectCounts {
+    pub listed: u64,
+    /// Read to their end.
+    pub converted: u64,
+    /// Read as far as they go.
+    pub damaged: u64,
+    /// Not read at all.
+    pub failed: u64,
+    /// Deleted before they were read.
+    pub gone: u64,
+    /// Digests and files that hold no log.
+    pub not_logs: u64,
+}
+
+/// Events of a kind that the window holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Seen {
+    /// `control`, `data.read`, `data.write`, `streams`, `dax`, `network`, or an event source.
+    pub kind: String,
+    pub events: u64,
+}
+
+/// Which events of a table the window holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableSeen {
+    pub account: String,
+    pub region: String,
+    pub table: String,
+    pub data_reads: u64,
+    pub data_writes: u64,
+    pub control: u64,
+}
+
+/// Hours of an account and region of which no object was delivered, though they usually are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hole {
+    pub account: String,
+    pub region: String,
+    /// The first hour, `YYYY-MM-DDTHH:00Z`.
+    pub from: String,
+    pub hours: u64,
+}
+
+/// What the answers of a run rest on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// The lake as the user named it.
+    pub lake: String,
+    /// Which events the lake keeps: `dynamodb`, `all`, or selectors.
+    pub selection: String,
+    /// The asked window of event dates, where one was asked for.
+    pub since: Option<String>,
+    pub until: Option<String>,
+    /// Event dates of the lake, first and last.
+    pub first_date: Option<String>,
+    pub last_date: Option<String>,
+    /// First and last event in the window, `YYYY-MM-DDTHH:MM:SS.mmmZ`.
+    pub first_event: Option<String>,
+    pub last_event: Option<String>,
+    /// Of the units that wrote to the window or whose objects are dated in it.
+    pub objects: ObjectCounts,
+    pub records: RecordCounts,
+    pub seen: Vec<Seen>,
+    pub tables: Vec<TableSeen>,
+    /// Tables of which the window holds control-plane events or none, but no data events.
+    pub tables_without_data_events: Vec<String>,
+    pub holes: Vec<Hole>,
+    /// What keeps the evidence from being whole, a sentence each.
+    pub gaps: Vec<String>,
+}
+
+/// Tables named in words; the rest are counted.
+const TABLES_NAMED: usize = 12;
+
+impl Evidence {
+    /// The evidence as a person reads it, a line a fact.
+    pub fn in_words(&self) -> Vec<String> {
+        let mut lines = vec![format!(
+            "lake {}, which keeps {}",
+            self.lake, self.selection
+        )];
+        let date = |date: &Option<String>| date.clone().unwrap_or_else(|| "none".to_owned());
+        lines.push(format!(
+            "event dates {} to {}; asked for {} to {}",
+            date(&self.first_date),
+            date(&self.last_date),
+            self.since.as_deref().unwrap_or("the first"),
+            self.until.as_deref().unwrap_or("the last"),
+        ));
+        if let (Some(first), Some(last)) = (&self.first_event, &self.last_event) {
+            lines.push(format!("events from {first} to {last}"));
+        }
+        let objects = &self.objects;
+        lines.push(format!(
+            "{} objects listed = {} converted + {} damaged + {} failed + {} gone + {} no logs",
+            objects.listed,
+            objects.converted,
+            objects.damaged,
+            objects.failed,
+            objects.gone,
+            objects.not_logs
+        ));
+        let records = &self.records;
+        lines.push(format!(
+            "{} records seen = {} kept + {} not selected + {} duplicate + {} quarantined",
+            records.seen,
+            records.kept,
+            records.not_selected,
+            records.duplicate,
+            records.quarantined
+        ));
+        let seen = self
+            .seen
+            .iter()
+            .map(|seen| format!("{} {}", seen.kind, seen.events));
+        lines.push(format!("recorded: {}", named(seen.collect(), usize::MAX)));
+        let tables = self
+            .tables
+            .iter()
+            .filter(|table| table.data_reads + table.data_writes > 0);
+        let tables = tables.map(|table| {
+            format!(
+                "{} in {} {} ({} reads, {} writes)",
+                table.table, table.account, table.region, table.data_reads, table.data_writes
+            )
+        });
+        lines.push(format!(
+            "data events of tables: {}",
+            named(tables.collect(), TABLES_NAMED)
+        ));
+        if !self.tables_without_data_events.is_empty() {
+            lines.push(format!(
+                "no data events of tables: {}",
+                named(self.tables_without_data_events.clone(), TABLES_NAMED)
+            ));
+        }
+        for hole in self.holes.iter().take(TABLES_NAMED) {
+            lines.push(format!(
+                "no objects of {} {} for {} hours from {}",
+                hole.account, hole.region, hole.hours, hole.from
+            ));
+        }
+        lines.extend(self.gaps.iter().map(|gap| format!("gap: {gap}")));
+        lines
+    }
+}
+
+fn named(names: Vec<String>, most: usize) -> String {
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    let more = names.len().saturating_sub(most);
+    let mut text = names[..names.len() - more].join(", ");
+    if more > 0 {
+        text.push_str(&format!(", and {more} more"));
+    }
+    text
+}

@@ -1,0 +1,450 @@
+//! Runs reports over a lake and says what each ends in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use jiff::civil::Date;
+
+use super::catalogue::Report;
+use super::config::{Config, matches};
+use super::evidence::Evidence;
+use super::gather::{Recorded, Scope, gather};
+use super::header::Need;
+use super::parameter::{Engine, ParameterValue};
+use super::result::{Answer, Place, ReportResult, ReportRun};
+use super::standard::{self, Of, Pattern};
+use super::suppress;
+use crate::lake::LakeState;
+use crate::query::{QueryError, Session, Value};
+
+/// Rows of a report that are kept; those beyond are counted.
+pub const MAX_ROWS: usize = 50_000;
+
+/// Events whose place in the archive is looked up for a run.
+const MAX_PLACES: usize = 20_000;
+
+/// Event IDs asked for in one statement.
+const IDS_A_STATEMENT: usize = 2_000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    #[error("report {report}")]
+    Query { report: String, source: QueryError },
+    #[error(transparent)]
+    Lake(#[from] QueryError),
+    #[error("{0}")]
+    Parameter(String),
+}
+
+/// What is asked of a run.
+pub struct Request {
+    pub reports: Vec<Arc<Report>>,
+    pub scope: Scope,
+    /// `--param`: name and texts; each must be read by one of the reports.
+    pub parameters: BTreeMap<String, Vec<String>>,
+    pub config: Config,
+    /// The day on which suppressions are looked at.
+    pub today: Date,
+    /// Rows kept of a report.
+    pub max_rows: usize,
+    /// Whether to look up where the events of the rows stand in the archive.
+    pub with_places: bool,
+}
+
+/// Runs the reports over a lake; `place` is the lake as the user named it.
+pub fn run(
+    session: &Session,
+    lake: &LakeState,
+    place: &str,
+    request: &Request,
+) -> Result<ReportRun, ReportError> {
+    check_parameters(request)?;
+    let (evidence, recorded) = gather(session, lake, place, &request.scope)?;
+    let site = resolve_site(session, request)?;
+    let mut results = Vec::new();
+    for report in &request.reports {
+        let failed = |source| ReportError::Query {
+            report: report.name.clone(),
+            source,
+        };
+        let values = values_of(report, request, &site)?;
+        let mut result = rows_of(session, report, &values, request).map_err(failed)?;
+        conclude(&mut result, &evidence, &recorded, request, &values);
+        results.push(result);
+    }
+    let places = match request.with_places {
+        true => places(session, &results, &request.scope)?,
+        false => BTreeMap::new(),
+    };
+    Ok(ReportRun {
+        evidence,
+        results,
+        places,
+    })
+}
+
+/// The one report's statement with its parameters as literals. Without a lake the site's patterns
+/// cannot be resolved, and only what has none is taken.
+pub fn statement(
+    session: Option<&Session>,
+    request: &Request,
+    engine: Engine,
+) -> Result<String, ReportError> {
+    check_parameters(request)?;
+    let site = match session {
+        Some(session) => resolve_site(session, request)?,
+        None => request.config.site.clone(),
+    };
+    let mut text = String::new();
+    for report in &request.reports {
+        let values = values_of(report, request, &site)?;
+        text.push_str(&report.template.text(engine, |name| values.get(name)));
+    }
+    Ok(text)
+}
+
+/// A parameter that no report reads is a mistake.
+fn check_parameters(request: &Request) -> Result<(), ReportError> {
+    for name in request.parameters.keys() {
+        if !request.reports.iter().any(|report| report.reads(name)) {
+            let known = request.reports.iter().flat_map(|report| &report.parameters);
+            let known: BTreeSet<&str> = known.map(|known| known.name.as_str()).collect();
+            let known: Vec<&str> = known.into_iter().collect();
+            return Err(ReportError::Parameter(format!(
+                "no parameter {name:?}: there are {}",
+                known.join(", ")
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The values that a report's parameters have: of the command line, of the configuration for the
+/// report, of the site, or the default.
+pub fn values_of(
+    report: &Report,
+    request: &Request,
+    site: &BTreeMap<String, ParameterValue>,
+) -> Result<BTreeMap<String, ParameterValue>, ReportError> {
+    let configured = request.config.reports.get(&report.name);
+    let mut values = BTreeMap::new();
+    for parameter in &report.parameters {
+        let name = &parameter.name;
+        let value = if let Some(texts) = request.parameters.get(name) {
+            ParameterValue::parse(parameter.kind, texts)
+                .map_err(|problem| ReportError::Parameter(format!("{name}: {problem}")))?
+        } else if let Some(value) = scope_value(&request.scope, name) {
+            ParameterValue::Text(value)
+        } else if let Some(value) = configured.and_then(|values| values.get(name)) {
+            value.clone()
+        } else if let Some(value) = site.get(name) {
+            value.clone()
+        } else {
+            parameter.default.clone()
+        };
+        values.insert(name.clone(), value);
+    }
+    Ok(values)
+}
+
+fn scope_value(scope: &Scope, name: &str) -> Option<String> {
+    match name {
+        "since" => scope.since.clone(),
+        "until" => scope.until.clone(),
+        "account" => Some(scope.account.clone()),
+        "region" => Some(scope.region.clone()),
+        "table" => Some(scope.table.clone()),
+        "principal" => Some(scope.principal.clone()),
+        _ => None,
+    }
+}
+
+/// The site's settings with its patterns resolved to what the lake holds, so that statements
+/// compare exact values in every engine.
+fn resolve_site(
+    session: &Session,
+    request: &Request,
+) -> Result<BTreeMap<String, ParameterValue>, ReportError> {
+    let mut site = request.config.site.clone();
+    for (name, value) in &mut site {
+        let Some(Of::Site(pattern)) = standard::find(name).map(|standard| standard.of) else {
+            continue;
+        };
+        let (ParameterValue::TextList(texts), Some(column)) = (value, pattern.column()) else {
+            continue;
+        };
+        let is_read = request.reports.iter().any(|report| report.reads(name));
+        if texts.is_empty() || !is_read {
+            continue;
+        }
+        let held = held(session, column)?;
+        let wanted = held.into_iter().filter(|text| {
+            let mut patterns = texts.iter();
+            patterns.any(|wanted| pattern.holds(wanted, text))
+        });
+        let mut resolved: BTreeSet<String> = wanted.collect();
+        // What the lake does not hold yet stands in the printed statement all the same.
+        resolved.extend(
+            texts
+                .iter()
+                .filter(|text| !text.contains(['*', '/']))
+                .cloned(),
+        );
+        *texts = resolved.into_iter().collect();
+    }
+    Ok(site)
+}
+
+impl Pattern {
+    /// The column of `operations` that has the values for the pattern.
+    fn column(self) -> Option<&'static str> {
+        match self {
+            Self::Exact => None,
+            Self::Principal => Some("principal"),
+            Self::Table => Some("table_name"),
+            Self::Address => Some("source_ip_address"),
+        }
+    }
+
+    fn holds(self, pattern: &str, text: &str) -> bool {
+        match self {
+            Self::Exact => pattern == text,
+            Self::Principal | Self::Table => matches(pattern, text),
+            Self::Address => pattern == text || is_within(pattern, text).unwrap_or(false),
+        }
+    }
+}
+
+/// Whether an address lies in a CIDR block such as 10.0.0.0/8 or 2001:db8::/32.
+fn is_within(block: &str, address: &str) -> Option<bool> {
+    use std::net::IpAddr;
+    let (network, length) = block.split_once('/')?;
+    let length: u32 = length.parse().ok()?;
+    let bits = |address: IpAddr| match address {
+        IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, 32),
+        IpAddr::V6(address) => (u128::from(address), 128),
+    };
+    let (network, width) = bits(network.parse().ok()?);
+    let (address, own_width) = bits(address.parse().ok()?);
+    if width != own_width || length > width {
+        return Some(false);
+    }
+    let mask = u128::MAX.checked_shl(128 - length).unwrap_or(0);
+    Some(network & mask == address & mask)
+}
+
+/// The distinct values of a column of `events`.
+fn held(session: &Session, column: &str) -> Result<Vec<String>, QueryError> {
+    let sql = format!("SELECT DISTINCT {column} FROM events WHERE {column} IS NOT NULL");
+    let mut held = Vec::new();
+    for batch in session.run(&sql, &[])? {
+        let batch = batch?;
+        let texts = batch.column(0).as_string::<i32>();
+        held.extend(texts.iter().flatten().map(str::to_owned));
+    }
+    Ok(held)
+}
+
+fn rows_of(
+    session: &Session,
+    report: &Arc<Report>,
+    values: &BTreeMap<String, ParameterValue>,
+    request: &Request,
+) -> Result<ReportResult, QueryError> {
+    let value = |name: &str| values.get(name);
+    let (sql, bound) = report.template.bind(value);
+    let rows = session.run(&sql, &bound)?;
+    let mut result = ReportResult {
+        report: report.clone(),
+        answer: Answer::Clean,
+        reasons: Vec::new(),
+        parameters: report
+            .parameters
+            .iter()
+            .map(|parameter| {
+                let value = values.get(&parameter.name).unwrap_or(&parameter.default);
+                (parameter.name.clone(), value.in_words())
+            })
+            .collect(),
+        sql: report.template.text(Engine::DataFusion, value),
+        schema: rows.schema(),
+        batches: Vec::new(),
+        row_count: 0,
+        suppressed: Vec::new(),
+        suppressions: Vec::new(),
+    };
+    let mut suppressor = suppress::Suppressor::new(report, &request.config, request.today);
+    let mut kept = 0;
+    for batch in rows {
+        let batch = batch?;
+        result.row_count += batch.num_rows() as u64;
+        let suppressed = suppressor.look(&batch)?;
+        let room = request.max_rows - kept;
+        let batch = batch.slice(0, batch.num_rows().min(room));
+        kept += batch.num_rows();
+        result
+            .suppressed
+            .extend(suppressed.into_iter().take(batch.num_rows()));
+        if batch.num_rows() > 0 {
+            result.batches.push(batch);
+        }
+    }
+    (result.suppressions, result.reasons) = suppressor.finish();
+    Ok(result)
+}
+
+/// Says what a report ends in, and why.
+fn conclude(
+    result: &mut ReportResult,
+    evidence: &Evidence,
+    recorded: &Recorded,
+    request: &Request,
+    values: &BTreeMap<String, ParameterValue>,
+) {
+    let report = result.report.clone();
+    let scope = &request.scope;
+    let table = match report.reads("table") {
+        true => scope.table.as_str(),
+        false => "",
+    };
+    let needs = &report.header.needs;
+    let missing: Vec<&Need> = needs
+        .iter()
+        .filter(|need| !recorded.has(need, table))
+        .collect();
+    let of_table = match table {
+        "" => String::new(),
+        table => format!(" of table {table}"),
+    };
+    for need in &missing {
+        let reason = format!("{}{of_table} were not recorded", need.in_words());
+        result.reasons.push(reason);
+    }
+    for need in needs.iter().filter(|need| !missing.contains(need)) {
+        let without = recorded.places_without(need);
+        if matches!(need, Need::Control | Need::DataRead | Need::DataWrite) && !without.is_empty() {
+            let reason = format!(
+                "{} were not recorded in {}",
+                need.in_words(),
+                without.join(", ")
+            );
+            result.reasons.push(reason);
+        }
+    }
+    let baseline = short_baseline(&report, evidence, scope, values);
+    let is_whole = evidence.gaps.is_empty() && baseline.is_none();
+    result.reasons.extend(baseline);
+    result.reasons.extend(evidence.gaps.iter().cloned());
+    for (name, value) in [("table", &scope.table), ("principal", &scope.principal)] {
+        if !value.is_empty() && !report.reads(name) {
+            result.reasons.push(format!("not narrowed by --{name}"));
+        }
+    }
+    result.answer = if result.open_rows() > 0 {
+        Answer::Finding
+    } else if !missing.is_empty() {
+        Answer::NotRecorded
+    } else if !is_whole {
+        Answer::Incomplete
+    } else {
+        Answer::Clean
+    };
+}
+
+/// Says so where a report that compares with what was before has not enough of it.
+fn short_baseline(
+    report: &Report,
+    evidence: &Evidence,
+    scope: &Scope,
+    values: &BTreeMap<String, ParameterValue>,
+) -> Option<String> {
+    let name = report.header.baseline_days.as_ref()?;
+    let Some(ParameterValue::Integer(wanted)) = values.get(name) else {
+        return None;
+    };
+    let first: Date = evidence.first_date.as_ref()?.parse().ok()?;
+    // Without --since the report looks at all days that have enough before them.
+    let asked = scope.since.as_ref().or(evidence.last_date.as_ref())?;
+    let asked: Date = asked.parse().ok()?;
+    let held = i64::from((asked - first).get_days()).max(0);
+    (held < *wanted).then(|| {
+        format!("the baseline is too short: {held} of {wanted} days before {asked} are in the lake")
+    })
+}
+
+/// Where the records of the events in the rows stand, for as many as are looked up.
+fn places(
+    session: &Session,
+    results: &[ReportResult],
+    scope: &Scope,
+) -> Result<BTreeMap<String, Place>, QueryError> {
+    let mut ids: BTreeSet<String> = BTreeSet::new();
+    for batch in results.iter().flat_map(|result| &result.batches) {
+        let Some(column) = batch.column_by_name("event_id") else {
+            continue;
+        };
+        let Some(column) = column.as_string_opt::<i32>() else {
+            continue;
+        };
+        for id in column.iter().flatten() {
+            if ids.len() < MAX_PLACES {
+                ids.insert(id.to_owned());
+            }
+        }
+    }
+    let mut places = BTreeMap::new();
+    let ids: Vec<String> = ids.into_iter().collect();
+    for ids in ids.chunks(IDS_A_STATEMENT) {
+        let named = ids.iter().enumerate();
+        let mut values: Vec<(String, Value)> = named
+            .map(|(number, id)| (format!("id_{number}"), Value::Text(id.clone())))
+            .collect();
+        let names: Vec<String> = values.iter().map(|(name, _)| format!("${name}")).collect();
+        let until = scope.until.as_deref().unwrap_or("9999-12-31");
+        values.push(("until".to_owned(), Value::Text(until.to_owned())));
+        let sql = format!(
+            "SELECT event_id, source, source_position FROM events \
+             WHERE dt <= $until AND event_id IN ({}) ORDER BY event_id, source, source_position",
+            names.join(", ")
+        );
+        for batch in session.run(&sql, &values)? {
+            let batch: RecordBatch = batch?;
+            let id = batch.column(0).as_string::<i32>();
+            let source = batch.column(1).as_string::<i32>();
+            let position = batch.column(2).as_primitive::<Int64Type>();
+            for row in 0..batch.num_rows() {
+                let place = Place {
+                    source: source.value(row).to_owned(),
+                    position: position.value(row),
+                };
+                places.entry(id.value(row).to_owned()).or_insert(place);
+            }
+        }
+    }
+    Ok(places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_within;
+
+    #[test]
+    fn addresses_lie_in_blocks() {
+        for (block, address, expected) in [
+            ("10.0.0.0/8", "10.255.0.1", Some(true)),
+            ("10.0.0.0/8", "11.0.0.1", Some(false)),
+            ("0.0.0.0/0", "203.0.113.9", Some(true)),
+            ("203.0.113.9/32", "203.0.113.9", Some(true)),
+            ("203.0.113.9/33", "203.0.113.9", Some(false)),
+            ("2001:db8::/32", "2001:db8:1::1", Some(true)),
+            ("2001:db8::/32", "10.0.0.1", Some(false)),
+            ("::/0", "10.0.0.1", Some(false)),
+            ("10.0.0.0/8", "dynamodb.amazonaws.com", None),
+            ("10.0.0.1", "10.0.0.1", None),
+        ] {
+            assert_eq!(is_within(block, address), expected, "{block} {address}");
+        }
+    }
+}

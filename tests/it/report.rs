@@ -1,0 +1,263 @@
+//! Every packaged report is proven by its cases, and gives the same rows in every engine.
+//!
+//! A case file `tests/report/<topic>/<name>.json` has records that must be found and near misses
+//! that must not; a lake is built from them by the real converter, and the rows are compared in
+//! full.
+
+mod engines;
+mod records;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+
+use dynatrail::lake::{LakeState, Store};
+use dynatrail::query::{QueryOptions, Session};
+use dynatrail::render::json;
+use dynatrail::report::catalogue::{Catalogue, Report};
+use dynatrail::report::config::Config;
+use dynatrail::report::gather::Scope;
+use dynatrail::report::parameter::{Engine, ParameterValue};
+use dynatrail::report::result::ReportRun;
+use dynatrail::report::run::{MAX_ROWS, Request, run, statement};
+use dynatrail::report::standard;
+use rayon::prelude::*;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A case with the lake that was built for it.
+struct Case {
+    report: Arc<Report>,
+    name: String,
+    parameters: BTreeMap<String, Vec<String>>,
+    expected_answer: String,
+    expected_rows: Vec<Value>,
+    lake: PathBuf,
+}
+
+struct Cases {
+    cases: Vec<Case>,
+    _folder: TempDir,
+}
+
+fn catalogue() -> Catalogue {
+    Catalogue::packaged().expect("the packaged reports are sound")
+}
+
+/// The cases of all reports, with their lakes; built once.
+fn cases() -> &'static Cases {
+    static CASES: OnceLock<Cases> = OnceLock::new();
+    CASES.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let reports = catalogue().reports;
+        let files: Vec<(Arc<Report>, Value)> = reports
+            .into_iter()
+            .map(|report| {
+                let path = format!("tests/report/{}/{}.json", report.topic, report.name);
+                let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+                let text = std::fs::read_to_string(&path)
+                    .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                let file = serde_json::from_str(&text)
+                    .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                (report, file)
+            })
+            .collect();
+        let cases = files
+            .par_iter()
+            .flat_map_iter(|(report, file)| {
+                let cases = file["cases"].as_array().expect("a list of cases");
+                cases.iter().enumerate().map(|(number, case)| {
+                    let place = folder.path().join(format!("{}-{number}", report.name));
+                    build(report, case, &place)
+                })
+            })
+            .collect();
+        Cases {
+            cases,
+            _folder: folder,
+        }
+    })
+}
+
+fn build(report: &Arc<Report>, case: &Value, place: &Path) -> Case {
+    let records = records::expand(&case["records"]);
+    records::write_archive(&records, &place.join("archive"));
+    let output = Command::new(env!("CARGO_BIN_EXE_dynatrail"))
+        .args(["convert", "archive", "--lake", "lake", "--all", "--quiet"])
+        .current_dir(place)
+        .output()
+        .expect("the binary runs");
+    assert!(
+        output.status.success(),
+        "{}: {}",
+        report.name,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let parameters = case["parameters"].as_object().cloned().unwrap_or_default();
+    let parameters = parameters.into_iter().map(|(name, value)| {
+        let texts = match value {
+            Value::Array(values) => values.iter().map(text).collect(),
+            value => vec![text(&value)],
+        };
+        (name, texts)
+    });
+    let text = |member: &str| case[member].as_str().unwrap_or_default().to_owned();
+    Case {
+        report: report.clone(),
+        name: text("name"),
+        parameters: parameters.collect(),
+        expected_answer: text("answer"),
+        expected_rows: case["rows"].as_array().expect("a list of rows").clone(),
+        lake: place.join("lake"),
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The request of a case: what the command line would make of its parameters.
+fn request(case: &Case) -> Request {
+    let mut parameters = case.parameters.clone();
+    let mut config = Config::default();
+    let site: Vec<String> = parameters
+        .keys()
+        .filter(|name| {
+            standard::find(name).is_some_and(|known| matches!(known.of, standard::Of::Site(_)))
+        })
+        .cloned()
+        .collect();
+    for name in site {
+        let texts = parameters.remove(&name).expect("it is there");
+        let kind = standard::find(&name).expect("it is standard").kind;
+        let value = ParameterValue::parse(kind, &texts).expect("a value of its type");
+        config.site.insert(name, value);
+    }
+    let mut take = |name: &str| parameters.remove(name).map(|mut texts| texts.remove(0));
+    let scope = Scope {
+        since: take("since"),
+        until: take("until"),
+        account: take("account").unwrap_or_default(),
+        region: take("region").unwrap_or_default(),
+        table: take("table").unwrap_or_default(),
+        principal: take("principal").unwrap_or_default(),
+    };
+    Request {
+        reports: vec![case.report.clone()],
+        scope,
+        parameters,
+        config,
+        today: jiff::civil::date(2025, 3, 31),
+        max_rows: MAX_ROWS,
+        with_places: false,
+    }
+}
+
+fn run_case(case: &Case) -> ReportRun {
+    let store = Store::local(&case.lake);
+    let lake = LakeState::load(&store).expect("a lake");
+    let options = QueryOptions {
+        threads: Some(1),
+        ..QueryOptions::default()
+    };
+    let session = Session::open(&store, &lake, &options).expect("a session");
+    run(&session, &lake, "lake", &request(case)).unwrap_or_else(|error| {
+        let mut text = format!("{}: {}: {error}", case.report.name, case.name);
+        let mut source = std::error::Error::source(&error);
+        while let Some(error) = source {
+            text.push_str(&format!(": {error}"));
+            source = error.source();
+        }
+        panic!("{text}")
+    })
+}
+
+fn rows(run: &ReportRun) -> Vec<Value> {
+    let result = &run.results[0];
+    let mut rows = Vec::new();
+    for batch in &result.batches {
+        for row in 0..batch.num_rows() {
+            let text = json::object(&result.schema, batch, row);
+            rows.push(serde_json::from_str(&text).expect("a row is JSON"));
+        }
+    }
+    rows
+}
+
+#[test]
+fn every_report_finds_what_its_cases_say() {
+    let failures: Vec<String> = cases()
+        .cases
+        .par_iter()
+        .filter_map(|case| {
+            let run = run_case(case);
+            let (rows, answer) = (rows(&run), run.results[0].answer.as_str());
+            let lines = |rows: &[Value]| {
+                let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+                lines.join("\n    ")
+            };
+            if rows == case.expected_rows && answer == case.expected_answer {
+                return None;
+            }
+            Some(format!(
+                "{}: {}\n  {answer} {:?}, expected {}\n  found\n    {}\n  expected\n    {}",
+                case.report.name,
+                case.name,
+                run.results[0].reasons,
+                case.expected_answer,
+                lines(&rows),
+                lines(&case.expected_rows),
+            ))
+        })
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(!cases().cases.is_empty());
+}
+
+#[test]
+fn every_report_is_proven_by_what_it_finds_and_what_it_does_not() {
+    let mut answers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for case in &cases().cases {
+        answers
+            .entry(&case.report.name)
+            .or_default()
+            .push(&case.expected_answer);
+    }
+    for report in &catalogue().reports {
+        let answers = &answers[report.name.as_str()];
+        assert!(
+            answers.contains(&"finding"),
+            "{}: nothing is found",
+            report.name
+        );
+        assert!(
+            answers.iter().any(|answer| *answer != "finding"),
+            "{}: nothing is not found",
+            report.name
+        );
+    }
+}
+
+#[test]
+fn the_columns_are_those_of_the_header() {
+    for case in &cases().cases {
+        if case.expected_answer != "finding" {
+            continue;
+        }
+        let run = run_case(case);
+        let schema = &run.results[0].schema;
+        let found: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+        let header = case.report.header.columns.0.iter();
+        let declared: Vec<&str> = header.map(|(name, _)| name.as_str()).collect();
+        assert_eq!(found, declared, "{}", case.report.name);
+    }
+}
+
+/// A case's statement as text of an engine's SQL.
+fn sql_of(case: &Case, engine: Engine) -> String {
+    statement(None, &request(case), engine).expect("the parameters are of their types")
+}
