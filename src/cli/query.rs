@@ -11,8 +11,8 @@ use super::engine::EngineArgs;
 use super::prompt::prompt;
 use super::terminal;
 use crate::lake::LakeState;
-use crate::query::Session;
-use crate::render::{Format, Layout, RowWriter};
+use crate::query::{Rows, Schema, Session};
+use crate::render::{Format, Layout, RowWriter, cell};
 
 /// Answers SQL over a lake: the tables events, operations and receipts, and the view cloudtrail,
 /// which has the columns that AWS documents for CloudTrail tables.
@@ -117,11 +117,36 @@ fn answer(session: &Session, statement: &str, args: &Args) -> anyhow::Result<()>
     let rows = session.run(statement.trim().trim_end_matches(';'), &[])?;
     let mut out = BufWriter::new(std::io::stdout());
     let schema = rows.schema();
+    if args.format == RowFormat::Table && is_plan(&schema) {
+        return write_plan(rows, &mut out);
+    }
     let mut writer = RowWriter::new(args.format.format(), &schema, layout, &mut out)?;
     for batch in rows {
         writer.write(&batch?)?;
     }
     writer.finish()?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Whether rows are what EXPLAIN answers.
+fn is_plan(schema: &Schema) -> bool {
+    let names = schema.fields().iter().map(|field| field.name().as_str());
+    names.eq(["plan_type", "plan"])
+}
+
+/// Writes a plan as the tree that it is.
+fn write_plan(rows: Rows<'_>, out: &mut impl Write) -> anyhow::Result<()> {
+    for batch in rows {
+        let batch = batch?;
+        for row in 0..batch.num_rows() {
+            for column in batch.columns() {
+                let text = cell::text(column, row).unwrap_or_default();
+                writeln!(out, "{}", terminal::printable(text.trim_end()))?;
+            }
+            writeln!(out)?;
+        }
+    }
     out.flush()?;
     Ok(())
 }

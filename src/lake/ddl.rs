@@ -225,15 +225,20 @@ impl<'a> Declaration<'a> {
             prefix = self.prefix,
             name = T::NAME,
             columns = joined(columns, ",\n"),
-            range = self.date_range(),
+            range = self.date_range::<T>(),
         )
     }
 
-    /// From the lake's first date to today; Athena sees no rows outside, so it ends with the
-    /// lake's last date where that is yet to come.
-    fn date_range(&self) -> String {
-        let dates = || self.parts.iter().map(|part| part.dt.as_str());
-        let dates = || dates().filter(|dt| *dt != time::day_text(None));
+    /// From the table's first date to today; Athena sees no rows outside, so it ends with the
+    /// table's last date where that is yet to come.
+    fn date_range<T: Table>(&self) -> String {
+        let parts = || self.parts.iter().filter(|part| part.table == T::NAME);
+        let undated = time::day_text(None);
+        let dates = || {
+            parts()
+                .map(|part| part.dt.as_str())
+                .filter(|dt| *dt != undated)
+        };
         let first = dates().min().unwrap_or(FIRST_DAY_OF_CLOUDTRAIL);
         let last = dates().max().filter(|last| *last > self.today);
         format!("{first},{}", last.unwrap_or("NOW"))

@@ -69,6 +69,7 @@ SPARK = {
 # The rows of the lake's own tables, as far as the engine can read them.
 TABLES = {
     "events": "SELECT event_id, event_time_ms, read_only, dt FROM events ORDER BY event_id",
+    "receipts": "SELECT source, status, records_seen, dt FROM receipts ORDER BY source",
     "operations": "SELECT event_id, table_name, position, dt FROM operations ORDER BY event_id, position",
 }
 

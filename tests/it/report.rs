@@ -5,7 +5,7 @@
 //! full.
 
 mod engines;
-mod records;
+pub mod records;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
