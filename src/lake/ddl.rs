@@ -146,7 +146,7 @@ impl<'a> Declaration<'a> {
                 "  aws athena start-query-execution --query-execution-context Database=default \\",
                 "    --query-string \"$(dynatrail ddl athena --lake LAKE --only events)\"",
                 "New dates are seen by themselves. When older ones than the range begins with are",
-                "converted, drop the two tables (their files stay) and run this again.",
+                "converted, drop the tables (their files stay) and run this again.",
             ],
             Dialect::DuckDb if self.location.contains("://") => &[
                 "Run: duckdb -init lake.sql",

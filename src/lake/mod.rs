@@ -15,6 +15,7 @@
 
 pub mod chunk;
 pub mod ddl;
+mod engine_store;
 pub mod export;
 mod gather;
 mod hybrid;

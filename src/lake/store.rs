@@ -8,9 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::aws::AmazonS3;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
-use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
@@ -228,20 +226,6 @@ impl Store {
         }
     }
 
-    /// The place as an object store whose paths are those of the lake.
-    pub fn object_store(&self) -> Result<Arc<dyn ObjectStore>, StoreError> {
-        match self {
-            Self::Local { root } => match LocalFileSystem::new_with_prefix(root) {
-                Ok(folder) => Ok(Arc::new(folder)),
-                Err(source) => Err(self.remote("open", "", source)),
-            },
-            Self::S3 { client, prefix, .. } if prefix.is_empty() => Ok(client.clone()),
-            Self::S3 { client, prefix, .. } => {
-                Ok(Arc::new(PrefixStore::new(client.clone(), prefix.as_str())))
-            }
-        }
-    }
-
     /// Removes what interrupted writers have left behind.
     pub fn clear_staging(&self) -> Result<(), StoreError> {
         if let Self::Local { root } = self {
@@ -261,7 +245,12 @@ impl Store {
         }
     }
 
-    fn remote(&self, action: &'static str, path: &str, source: object_store::Error) -> StoreError {
+    pub(super) fn remote(
+        &self,
+        action: &'static str,
+        path: &str,
+        source: object_store::Error,
+    ) -> StoreError {
         StoreError::Remote {
             action,
             path: self.full_path(path),

@@ -15,7 +15,8 @@ pub enum QueryError {
     #[error("{0}")]
     Sql(String),
     #[error(
-        "the question needs more memory than {0}; give more with --memory-limit, or narrow it with dt"
+        "the question needs more memory than it may have: give more with --memory-limit, or narrow \
+         it with dt ({0})"
     )]
     Memory(String),
     #[error("cannot start the threads that compute")]

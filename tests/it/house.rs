@@ -48,7 +48,10 @@ const FENCES: &[(&str, &[&str])] = &[
     ("aws_smithy_http_client", &["archive/"]),
     ("walkdir", &["archive/"]),
     ("globset", &["archive/"]),
-    ("object_store", &["lake/s3.rs", "lake/store.rs"]),
+    (
+        "object_store",
+        &["lake/engine_store.rs", "lake/s3.rs", "lake/store.rs"],
+    ),
     ("simd_json", &["event/parse.rs"]),
     ("fearless_simd", &["container/structure.rs"]),
     ("flate2", &["container/content.rs", "cli/export.rs"]),

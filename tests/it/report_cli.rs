@@ -352,7 +352,7 @@ fn a_mistake_in_a_report_is_named_with_its_place() {
         ),
         (
             header("") + "SELECT\n  /*:nobody*/ 1 AS a",
-            "bad.sql:15: parameter \"nobody\" is not declared",
+            "bad.sql:14: parameter \"nobody\" is not declared",
         ),
         (
             header("") + "SELECT /*:since*/ '2020-01-01' AS a",
