@@ -57,17 +57,9 @@ WITH touched AS (
     AND /*:table*/ '' IN ('', table_name)
   UNION ALL
   -- batches and transactions over several tables: once for each of their tables
-  SELECT e.recipient_account_id, e.aws_region, o.table_name, e.user_agent, e.principal, e.is_service_made, e.plane, e.outcome, e.dt, e.event_time, e.event_id
+  SELECT DISTINCT e.recipient_account_id, e.aws_region, o.table_name, e.user_agent, e.principal, e.is_service_made, e.plane, e.outcome, e.dt, e.event_time, e.event_id
   FROM events e
-  JOIN (
-    SELECT DISTINCT event_id, recipient_account_id, dt, table_name
-    FROM operations
-    WHERE dt <= /*:until*/ '2999-12-31'
-      AND is_bulk = true
-      AND table_name IS NOT NULL
-      AND coalesce(owner_account_id, recipient_account_id) = recipient_account_id
-      AND /*:table*/ '' IN ('', table_name)
-  ) o
+  JOIN operations o
     ON e.event_id = o.event_id
     AND e.recipient_account_id = o.recipient_account_id
     AND e.dt = o.dt
@@ -75,6 +67,10 @@ WITH touched AS (
     AND e.plane IN ('data', 'control', 'streams')
     AND e.operation_count > 1
     AND e.table_name IS NULL
+    AND o.dt <= /*:until*/ '2999-12-31'
+    AND o.table_name IS NOT NULL
+    AND coalesce(o.owner_account_id, o.recipient_account_id) = o.recipient_account_id
+    AND /*:table*/ '' IN ('', o.table_name)
     AND /*:account*/ '' IN ('', e.recipient_account_id)
     AND /*:region*/ '' IN ('', e.aws_region)
 ),

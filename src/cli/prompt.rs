@@ -55,6 +55,9 @@ const WORDS: [&str; 34] = [
     "DESCRIBE",
 ];
 
+const TABLES: &str = "SELECT table_name, table_type FROM information_schema.tables \
+                      WHERE table_schema = 'public' ORDER BY table_name";
+
 const HELP: &str = "\
 A statement ends with ; and may go over several lines. Tab completes tables and columns.
   \\d          tables
@@ -87,7 +90,7 @@ pub fn prompt(
                     "" => {}
                     "\\q" | "quit" | "exit" => break,
                     "\\h" | "help" | "\\?" => tell(HELP),
-                    "\\d" => report(answer("SHOW TABLES")),
+                    "\\d" => report(answer(TABLES)),
                     text => match text.strip_prefix("\\d ") {
                         Some(table) => report(describe(&tables, table.trim(), &answer)),
                         None => report(answer(text)),
@@ -135,21 +138,21 @@ fn history_path() -> Option<PathBuf> {
 }
 
 struct SqlHelper {
-    /// Everything that can be completed, sorted.
+    tables: Vec<String>,
+    /// Everything else that can be completed, sorted.
     words: Vec<String>,
 }
 
 impl SqlHelper {
     fn new(tables: &[(String, Vec<String>)]) -> Self {
-        let names = tables.iter().map(|(name, _)| name.clone());
         let columns = tables.iter().flat_map(|(_, columns)| columns.clone());
-        let mut words: Vec<String> = names
-            .chain(columns)
-            .chain(WORDS.map(str::to_owned))
-            .collect();
+        let mut words: Vec<String> = columns.chain(WORDS.map(str::to_owned)).collect();
         words.sort();
         words.dedup();
-        Self { words }
+        Self {
+            tables: tables.iter().map(|(name, _)| name.clone()).collect(),
+            words,
+        }
     }
 }
 
@@ -172,8 +175,12 @@ impl Completer for SqlHelper {
         if word.is_empty() {
             return Ok((cursor, Vec::new()));
         }
-        let fitting = self
-            .words
+        let before = before[..begin].trim_end().to_uppercase();
+        let words = match before.ends_with("FROM") || before.ends_with("JOIN") {
+            true => &self.tables,
+            false => &self.words,
+        };
+        let fitting = words
             .iter()
             .filter(|known| known.to_lowercase().starts_with(&word));
         let pairs = fitting.map(|known| Pair {

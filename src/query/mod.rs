@@ -37,6 +37,9 @@ use table::LakeTable;
 /// otherwise.
 pub const DEFAULT_MEMORY_LIMIT_BYTES: usize = 512 << 20;
 
+/// The schema that the tables stand in.
+const SCHEMA: &str = "public";
+
 /// How a session runs.
 #[derive(Clone)]
 pub struct QueryOptions {
@@ -185,7 +188,7 @@ impl Session {
             let Some(catalog) = self.context.catalog(&catalog) else {
                 continue;
             };
-            let Some(schema) = catalog.schema("public") else {
+            let Some(schema) = catalog.schema(SCHEMA) else {
                 continue;
             };
             for name in schema.table_names() {
@@ -205,6 +208,7 @@ impl Session {
 fn config(threads: usize) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_target_partitions(threads)
+        .with_default_catalog_and_schema("lake", SCHEMA)
         .with_information_schema(true);
     let options = config.options_mut();
     // As in Athena, DuckDB and Spark 4's ANSI order by DESC: the same text means the same here.

@@ -356,3 +356,47 @@ fn a_statement_comes_from_a_file_or_a_pipe() {
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.stdout, b"n\r\n1\r\n");
 }
+
+#[test]
+fn the_prompt_answers_completes_and_remembers() {
+    use std::io::Write;
+    let home = tempfile::tempdir().expect("a folder");
+    let command = format!(
+        "{} query --lake {}",
+        env!("CARGO_BIN_EXE_dynatrail"),
+        path(lake())
+    );
+    let child = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .env("XDG_STATE_HOME", home.path())
+        .env("TERM", "xterm")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = child else {
+        println!("skipped: there is no script(1) to make a terminal");
+        return;
+    };
+    let mut stdin = child.stdin.take().expect("a pipe");
+    // Over two lines, with the table's name completed; then a mistake, which ends nothing.
+    for text in [
+        "SELECT count(*) AS calls\n",
+        "FROM operat\t;\n",
+        "SELECT nothing;\n",
+        "\\d\n",
+        "\\q\n",
+    ] {
+        stdin.write_all(text.as_bytes()).expect("a pipe");
+        stdin.flush().expect("a pipe");
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
+    let output = child.wait_with_output().expect("it ends");
+    drop(stdin);
+    let screen = String::from_utf8_lossy(&output.stdout).into_owned();
+    for words in ["calls", "102", "nothing", "receipts"] {
+        assert!(screen.contains(words), "{words}: {screen}");
+    }
+    let history = std::fs::read_to_string(home.path().join("dynatrail/history"));
+    let history = history.expect("a history");
+    assert!(history.contains("FROM operations"), "{history}");
+}
