@@ -50,7 +50,7 @@ WITH per_day AS (
     min(event_time) AS first_seen
   FROM events
   WHERE dt <= /*:until*/ '2999-12-31'
-    AND starts_with(access_key_id, 'AKIA')
+    AND access_key_id LIKE 'AKIA%'
     AND coalesce(event_category, '-') <> 'NetworkActivity'
     AND /*:account*/ '' IN ('', recipient_account_id)
     AND /*:principal*/ '' IN ('', principal)
@@ -87,7 +87,7 @@ calls AS (
     min(event_id) AS event_id
   FROM events
   WHERE dt BETWEEN /*:since*/ '2000-01-01' AND /*:until*/ '2999-12-31'
-    AND starts_with(access_key_id, 'AKIA')
+    AND access_key_id LIKE 'AKIA%'
     AND coalesce(event_category, '-') <> 'NetworkActivity'
     AND /*:account*/ '' IN ('', recipient_account_id)
     AND /*:principal*/ '' IN ('', principal)
@@ -105,7 +105,7 @@ touched AS (
     count(*) FILTER (WHERE outcome = 'ok' AND access = 'control_write') AS changes
   FROM operations
   WHERE dt BETWEEN /*:since*/ '2000-01-01' AND /*:until*/ '2999-12-31'
-    AND starts_with(access_key_id, 'AKIA')
+    AND access_key_id LIKE 'AKIA%'
     AND /*:account*/ '' IN ('', recipient_account_id)
     AND /*:principal*/ '' IN ('', principal)
   GROUP BY recipient_account_id, access_key_id, principal

@@ -41,7 +41,7 @@ WITH calls AS (
     AND outcome = 'ok'
     AND is_service_made = false
     AND coalesce(principal, '-') NOT IN (/*:pipeline_roles*/ '')
-    AND strpos(coalesce(principal, '-'), '/aws-service-role/') = 0
+    AND coalesce(principal, '-') NOT LIKE '%/aws-service-role/%'
     AND /*:account*/ '' IN ('', recipient_account_id)
     AND /*:region*/ '' IN ('', aws_region)
     AND /*:principal*/ '' IN ('', principal)
@@ -57,8 +57,8 @@ SELECT
   CASE
     WHEN c.session_credential_from_console = 'true' THEN 'console'
     WHEN c.user_agent IS NULL THEN 'unknown'
-    WHEN strpos(c.user_agent, 'Terraform') > 0 OR strpos(c.user_agent, 'OpenTofu') > 0 THEN 'terraform'
-    WHEN starts_with(c.user_agent, 'aws-cli/') THEN 'aws-cli'
+    WHEN c.user_agent LIKE '%Terraform%' OR c.user_agent LIKE '%OpenTofu%' THEN 'terraform'
+    WHEN c.user_agent LIKE 'aws-cli/%' THEN 'aws-cli'
     WHEN regexp_like(c.user_agent, '(aws-sdk-|Boto3/|Botocore/)') THEN 'sdk'
     WHEN c.user_agent = 'console.amazonaws.com' THEN 'console'
     ELSE 'unknown'

@@ -79,8 +79,8 @@ named AS (
     t.*,
     CASE
       WHEN /*:exact*/ false THEN user_agent
-      WHEN strpos(user_agent, 'Terraform') > 0 THEN 'Terraform'
-      WHEN starts_with(user_agent, 'leb-kcl-') THEN 'leb-kcl'
+      WHEN user_agent LIKE '%Terraform%' THEN 'Terraform'
+      WHEN user_agent LIKE 'leb-kcl-%' THEN 'leb-kcl'
       ELSE nullif(split_part(replace(user_agent, '[', ''), '/', 1), '')
     END AS client
   FROM touched t

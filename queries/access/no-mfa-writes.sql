@@ -55,7 +55,7 @@ WITH calls AS (
       user_type IN ('IAMUser', 'Root', 'FederatedUser')
       OR session_credential_from_console = 'true'
     )
-    AND strpos(coalesce(principal, '-'), '/AWSReservedSSO_') = 0
+    AND coalesce(principal, '-') NOT LIKE '%/AWSReservedSSO%'
     AND coalesce(principal, '-') NOT IN (/*:pipeline_roles*/ '')
     AND /*:account*/ '' IN ('', recipient_account_id)
     AND /*:region*/ '' IN ('', aws_region)

@@ -52,8 +52,8 @@ WITH calls AS (
     event_time,
     event_id,
     CASE
-      WHEN strpos(user_agent, 'Terraform') > 0 THEN 'Terraform'
-      WHEN starts_with(user_agent, 'leb-kcl-') THEN 'leb-kcl'
+      WHEN user_agent LIKE '%Terraform%' THEN 'Terraform'
+      WHEN user_agent LIKE 'leb-kcl-%' THEN 'leb-kcl'
       ELSE nullif(split_part(replace(user_agent, '[', ''), '/', 1), '')
     END AS client
   FROM events
@@ -63,7 +63,7 @@ WITH calls AS (
     AND access_key_id IS NOT NULL
     AND user_agent IS NOT NULL
     AND user_agent NOT LIKE '%.amazonaws.com'
-    AND NOT starts_with(user_agent, 'AWS Internal')
+    AND user_agent NOT LIKE 'AWS Internal%'
     AND coalesce(session_credential_from_console, '-') <> 'true'
     AND coalesce(event_category, '-') <> 'NetworkActivity'
     AND coalesce(principal, '-') NOT IN (/*:pipeline_roles*/ '')

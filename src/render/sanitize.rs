@@ -29,12 +29,9 @@ fn escaped(text: &str, steers: impl Fn(char) -> bool) -> Cow<'_, str> {
     }
     let mut safe = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        match c {
-            _ if !steers(c) => safe.push(c),
-            '\n' => safe.push_str("\\n"),
-            '\t' => safe.push_str("\\t"),
-            '\r' => safe.push_str("\\r"),
-            _ => safe.extend(c.escape_unicode()),
+        match steers(c) {
+            true => safe.extend(c.escape_unicode()),
+            false => safe.push(c),
         }
     }
     Cow::Owned(safe)
@@ -109,7 +106,7 @@ mod tests {
             );
             assert!(safe.contains("gpj.exe"));
         }
-        assert_eq!(one_line("a\nb\tc"), "a\\nb\\tc");
+        assert_eq!(one_line("a\nb\tc"), "a\\u{a}b\\u{9}c");
         let json = serde_json::to_string(HOSTILE).expect("a text");
         let safe = json_text(&json);
         assert!(safe.is_ascii());
@@ -138,7 +135,7 @@ mod tests {
             code_span("`` [x](javascript:1)"),
             "``` `` [x](javascript:1) ```"
         );
-        assert_eq!(code_span("a\n# b"), "`a\\n# b`");
+        assert_eq!(code_span("a\n# b"), "`a\\u{a}# b`");
         assert_eq!(code_span(""), "");
     }
 }

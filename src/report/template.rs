@@ -8,21 +8,17 @@ use super::parameter::{Engine, ParameterValue};
 use crate::query::Value;
 
 /// The names by which engines know the functions that reports call by Athena's names.
-const FUNCTIONS: [(&str, [(Engine, &str); 2]); 2] = [
+const FUNCTIONS: [(&str, &[(Engine, &str)]); 4] = [
     (
         "json_extract_scalar",
-        [
+        &[
             (Engine::DuckDb, "json_extract_string"),
             (Engine::Spark, "get_json_object"),
         ],
     ),
-    (
-        "regexp_like",
-        [
-            (Engine::DuckDb, "regexp_matches"),
-            (Engine::Spark, "regexp_like"),
-        ],
-    ),
+    ("regexp_like", &[(Engine::DuckDb, "regexp_matches")]),
+    ("starts_with", &[(Engine::Spark, "startswith")]),
+    ("strpos", &[(Engine::Spark, "instr")]),
 ];
 
 /// What is wrong with a statement's markers.

@@ -96,7 +96,7 @@ fn sources() -> Vec<(String, String)> {
             let path = entry.expect("src is readable").path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
                 let name = path
                     .strip_prefix(&root)
                     .expect("below src")

@@ -10,6 +10,7 @@ mod convert_s3;
 mod corpus;
 mod ddl;
 mod house;
+mod html;
 mod lake;
 mod limits;
 mod operation;
