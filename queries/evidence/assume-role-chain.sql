@@ -2,12 +2,12 @@
 title = "From the assumed role back to the caller"
 description = """
 Who took the role whose temporary key called DynamoDB. AssumeRole, AssumeRoleWithSAML and AssumeRoleWithWebIdentity
-answer with the access key that they issue; calls of DynamoDB, its streams and DAX with that key are counted here, one
-row a key. Where the caller of AssumeRole used such a key too, the chain is followed back by up to two more
+answer with the access key that they issue; calls of DynamoDB, its streams and DAX with that key are counted here,
+one row a key. Where the caller of AssumeRole used such a key too, the chain is followed back by up to two more
 links. A role that assumes itself is marked: it renews a session without the one that gave it.
 
-Keys that services such as Lambda and ECS take for their workloads are left out unless include_services asks for them. A
-chain that began before the lake, or in an account whose trail is not in it, is cut there.
+Keys that services such as Lambda and ECS take for their workloads are left out unless include_services asks for
+them. A chain that began before the lake, or in an account whose trail is not in it, is cut there.
 """
 level = "informational"
 attack = ["T1078.004", "T1550.001"]

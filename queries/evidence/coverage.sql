@@ -1,14 +1,14 @@
 /*
 title = "What the archive covers"
 description = """
-Account by account and region by region: the objects of the archive, what became of them and of their records, and the
-hours without any object. Objects count by the date and time in their keys; an account and region are those of the
-key. Those whose key tells no date are counted whatever days are asked.
+Account by account and region by region: the objects of the archive, what became of them and of their records, and
+the hours without any object. Objects count by the date and time in their keys; an account and region are those of
+the key. Those whose key tells no date are counted whatever days are asked.
 
 CloudTrail writes an object when there is something to write, so a quiet account has hours without one. Holes are
-therefore counted only where objects came in at least min_share of the hours between the first and the last, and these are at
-least min_hours. silent_hours tells how long nothing has come since, measured to the last object of the whole
-archive. A hole says that no object was there to be read, not why.
+therefore counted only where objects came in at least min_share of the hours between the first and the last, and
+these are at least min_hours. silent_hours tells how long nothing has come since, measured to the last object of the
+whole archive. A hole says that no object was there to be read, not why.
 """
 level = "informational"
 attack = []
@@ -50,7 +50,7 @@ holes = "Runs of hours without an object; empty where hours or share are too few
 hole_hours = "The hours of all holes"
 longest_hole_hours = "The hours of the longest hole"
 longest_hole_after = "The last delivery before the longest hole, UTC; of equally long ones the first"
-silent_hours = "Hours after the last delivery, up to the last of the whole archive; empty where hours or share are too few"
+silent_hours = "Hours from the last delivery to the last of the whole archive; empty where hours or share are too few"
 */
 WITH objects AS (
   -- An object that failed and was read later has two rows.

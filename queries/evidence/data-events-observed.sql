@@ -1,12 +1,12 @@
 /*
 title = "Data events observed"
 description = """
-Table by table and day by day: which data calls the trail recorded, by any caller and with any outcome. Data events are
-not recorded unless a trail's selectors ask for them, so this tells what the answers of other reports rest on.
-A table has a row for every day on which its account and region recorded any event of DynamoDB, with observed = none
-where no data event names the table: then either nothing happened or nothing was recorded, and the log can't
-tell which. Tables that no event names are not listed, nor those that were never found.
-Batches and transactions count with each entry.
+Table by table and day by day: which data calls the trail recorded, by any caller and with any outcome. Data events
+are not recorded unless a trail's selectors ask for them, so this tells what the answers of other reports rest on. A
+table has a row for every day on which its account and region recorded any event of DynamoDB, with observed = none
+where no data event names the table: then either nothing happened or nothing was recorded, and the log can't tell
+which. Tables that no event names are not listed, nor those that were never found. Batches and transactions count
+with each entry.
 """
 level = "informational"
 attack = []

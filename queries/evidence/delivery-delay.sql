@@ -1,11 +1,11 @@
 /*
 title = "Delivery delays"
 description = """
-How long CloudTrail took from a call to the object that holds its record: percentiles and late records by account and
-region. The time of delivery is that in the object's name, to the minute, so a delay can be off by a minute and even
-below zero. An event that was delivered twice counts with the copy that the lake keeps. A percentile is the
-smallest delay that so many in a hundred records don't exceed. The lake's newest events are complete only when the longest
-delay has passed.
+How long CloudTrail took from a call to the object that holds its record: percentiles and late records by account
+and region. The time of delivery is that in the object's name, to the minute, so a delay can be off by a minute and
+even below zero. An event that was delivered twice counts with the copy that the lake keeps. A percentile is the
+smallest delay that so many in a hundred records don't exceed. The lake's newest events are complete only when the
+longest delay has passed.
 """
 level = "informational"
 attack = []

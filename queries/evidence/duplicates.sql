@@ -6,12 +6,14 @@ distorts the other reports; but a tool that counts the archive's records counts 
 
 Copies are counted per object, by the day of its key, and include those that were settled across units. An object of
 which every event is a copy was delivered again, or by a second trail (repeated object); else only some events came
-again (partly repeated object). One action that two accounts recorded is two events with IDs of their own and one shared
-event ID; these stay in the lake, and are listed as shared event, by the pair of accounts, region and day.
+again (partly repeated object). One action that two accounts recorded is two events with IDs of their own and one
+shared event ID; these stay in the lake, and are listed as shared event, by the pair of accounts, region and day.
 """
 level = "informational"
 attack = []
-references = ["https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html"]
+references = [
+  "https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html",
+]
 false_positives = []
 needs = ["receipts"]
 

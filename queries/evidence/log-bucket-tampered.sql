@@ -1,15 +1,15 @@
 /*
 title = "The trail's bucket or key changed"
 description = """
-Calls that change or delete the buckets where trails deliver, or what lies in them, and the keys that encrypt the log:
-policy, lifecycle, versioning, object lock, encryption, replication, access; deletion of the bucket; deletion of
-objects and objects put there by others than CloudTrail; keys disabled, scheduled for deletion or given another
+Calls that change or delete the buckets where trails deliver, or what lies in them, and the keys that encrypt the
+log: policy, lifecycle, versioning, object lock, encryption, replication, access; deletion of the bucket; deletion
+of objects and objects put there by others than CloudTrail; keys disabled, scheduled for deletion or given another
 policy. Failed attempts are listed too.
 
-A bucket counts as a trail's if log_buckets names it, if a successful CreateTrail or UpdateTrail in the lake does, if
-CloudTrail is seen to put objects under AWSLogs/ there, or if its own name contains cloudtrail. A key counts if
-log_keys names it, or such a call does. A trail made before the lake begins may be known by none of
-these: then name its bucket and key. Calls on single objects are data events of S3, and seen only if those are recorded.
+A bucket counts as a trail's if log_buckets names it, if a successful CreateTrail or UpdateTrail in the lake does,
+if CloudTrail is seen to put objects under AWSLogs/ there, or if its own name contains cloudtrail. A key counts if
+log_keys names it, or such a call does. A trail made before the lake begins may be known by none of these: then name
+its bucket and key. Calls on single objects are data events of S3, and seen only if those are recorded.
 """
 level = "high"
 attack = ["T1562.008", "T1070", "T1485"]
@@ -17,7 +17,9 @@ references = [
   "https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-s3-bucket-policy-for-cloudtrail.html",
   "https://docs.aws.amazon.com/AmazonS3/latest/userguide/cloudtrail-logging-s3-info.html",
 ]
-false_positives = ["The set-up of a new trail's bucket, and pipelines that manage it: name their roles in site.pipeline_roles."]
+false_positives = [
+  "The set-up of a new trail's bucket, and pipelines that manage it: name their roles in site.pipeline_roles.",
+]
 needs = ["s3.amazonaws.com"]
 optional = ["cloudtrail.amazonaws.com", "kms.amazonaws.com"]
 

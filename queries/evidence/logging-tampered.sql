@@ -2,13 +2,12 @@
 title = "Logging weakened"
 description = """
 Calls to CloudTrail that stop a trail, delete it, send it elsewhere or narrow what it records, failed attempts too.
-Every StopLogging and DeleteTrail is listed, and their likes on event data stores. Of PutEventSelectors
-those are listed that leave out AWS::DynamoDB::Table, or management events, or keep only some event names, reads or
-writes only, some callers or some tables, unless the trail's selectors had the same gap before, as far as the lake
-knows; where the lake doesn't know, the call is listed. Of UpdateTrail those are listed that switch something off or
-change where the log goes.
-A request is read as a whole, not selector by selector: an event name in a selector for another service counts too.
-What a trail recorded before the lake begins is unknown.
+Every StopLogging and DeleteTrail is listed, and their likes on event data stores. Of PutEventSelectors those are
+listed that leave out AWS::DynamoDB::Table, or management events, or keep only some event names, reads or writes
+only, some callers or some tables, unless the trail's selectors had the same gap before, as far as the lake knows;
+where the lake doesn't know, the call is listed. Of UpdateTrail those are listed that switch something off or change
+where the log goes. A request is read as a whole, not selector by selector: an event name in a selector for another
+service counts too. What a trail recorded before the lake begins is unknown.
 """
 level = "high"
 attack = ["T1562.008"]

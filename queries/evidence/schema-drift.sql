@@ -1,16 +1,17 @@
 /*
 title = "Records of an unknown shape"
 description = """
-What in the archive's records differs from the format that dynatrail knows, so that a column may be empty or a report
-may overlook something: record versions that are not in known_versions, members that are unknown or have another type
-than expected, and what decoding noted, such as request parameters of an unexpected shape or selectors that could not be
-decided.
-Nothing is lost by that: export gives every record back as it was. Of several unknown members of a record the
-first stands for all. Events whose time can't be read are listed whatever days are asked.
+What in the archive's records differs from the format that dynatrail knows, so that a column may be empty or a
+report may overlook something: record versions that are not in known_versions, members that are unknown or have
+another type than expected, and what decoding noted, such as request parameters of an unexpected shape or selectors
+that could not be decided. Nothing is lost by that: export gives every record back as it was. Of several unknown
+members of a record the first stands for all. Events whose time can't be read are listed whatever days are asked.
 """
 level = "low"
 attack = []
-references = ["https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html"]
+references = [
+  "https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html",
+]
 false_positives = ["A new version of the format that adds members: add it to known_versions."]
 needs = ["any"]
 
@@ -44,7 +45,7 @@ WITH odd AS (
   WHERE (dt BETWEEN /*:since*/ '2000-01-01' AND /*:until*/ '2999-12-31' OR dt IS NULL)
     AND (
       coalesce(event_version, '(none)') NOT IN (
-        /*:known_versions*/ '1.0', '1.01', '1.02', '1.03', '1.04', '1.05', '1.06', '1.07', '1.08', '1.09', '1.10', '1.11'
+      /*:known_versions*/ '1.0', '1.01', '1.02', '1.03', '1.04', '1.05', '1.06', '1.07', '1.08', '1.09', '1.10', '1.11'
       )
       OR extra IS NOT NULL
       OR notes IS NOT NULL

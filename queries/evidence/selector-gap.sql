@@ -1,14 +1,15 @@
 /*
 title = "Kinds of data events that are never recorded"
 description = """
-Accounts and regions, or single tables, whose data events are so one-sided that the trail's selectors probably leave the
-rest out. Then an intruder's calls of the other kinds left no trace, and reports on them find nothing. Where
-no data event is recorded at all, data-events-observed tells.
+Accounts and regions, or single tables, whose data events are so one-sided that the trail's selectors probably leave
+the rest out. Then an intruder's calls of the other kinds left no trace, and reports on them find nothing. Where no
+data event is recorded at all, data-events-observed tells.
 
-Judged are accounts and regions with at least min_entries accesses on the asked days, entries of batches and transactions
-counted singly, denied and failed ones too. Listed are those with one data call only, without any read, without any write
-or delete, or with deletes though nothing was ever written. A table is listed only if all of its accesses
-are DeleteItem, as under a selector that is limited to that event name; a single table may well be read or written only.
+Judged are accounts and regions with at least min_entries accesses on the asked days, entries of batches and
+transactions counted singly, denied and failed ones too. Listed are those with one data call only, without any read,
+without any write or delete, or with deletes though nothing was ever written. A table is listed only if all of its
+accesses are DeleteItem, as under a selector that is limited to that event name; a single table may well be read or
+written only.
 """
 level = "medium"
 attack = ["T1562.008"]

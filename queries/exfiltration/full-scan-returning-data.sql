@@ -7,7 +7,8 @@ table in one day. A missing select means that all attributes are given. A PartiQ
 without a limit.
 
 One row a principal, table and day (UTC). How many items a page held is not logged: most_items is what the limits allow.
-Whether a scan was followed to its end cannot be seen. Calls that AWS services made are left out, and so are pipelines.
+Whether a scan was followed to its end cannot be seen, nor how much a filter lets through: the report scan-inventory lists
+filtered scans too. Calls that AWS services made are left out, and so are pipelines.
 """
 level = "medium"
 attack = ["T1530"]
