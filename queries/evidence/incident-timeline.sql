@@ -14,6 +14,7 @@ attack = []
 references = ["https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html"]
 false_positives = []
 needs = ["any"]
+asks = ["at", "event", "principal", "access_key", "session", "address", "table"]
 optional = ["control", "data.read", "data.write", "streams", "dax", "network"]
 
 [parameters.at]

@@ -16,7 +16,7 @@ optional = ["control", "data.read", "data.write", "streams"]
 
 [columns]
 table_name = "The table"
-owner_account_id = "The account that owns it"
+owner_account_id = "The account that owns it; where the event doesn't tell, the one whose trail recorded it"
 recipient_account_id = "The account whose trail recorded the operations"
 aws_region = "The region"
 principal = "Who"
@@ -31,7 +31,7 @@ addresses = "From how many addresses"
 source_ip_address = "One of them"
 sessions = "In how many role sessions, by name"
 access_keys = "With how many access keys"
-is_cross_account = "Whether the caller is of another account than the table"
+is_cross_account = "Whether the caller is of another account than the table; absent where no event tells"
 is_service_made = "Whether AWS services made all of them"
 first_seen = "The first, UTC"
 last_seen = "The last, UTC"
@@ -39,7 +39,7 @@ event_id = "One of the events"
 */
 SELECT
   table_name,
-  owner_account_id,
+  coalesce(owner_account_id, recipient_account_id) AS owner_account_id,
   recipient_account_id,
   aws_region,
   principal,
@@ -66,7 +66,14 @@ WHERE dt BETWEEN /*:since*/ '2000-01-01' AND /*:until*/ '2999-12-31'
   AND /*:region*/ '' IN ('', aws_region)
   AND /*:table*/ '' IN ('', table_name)
   AND /*:principal*/ '' IN ('', principal)
-GROUP BY table_name, owner_account_id, recipient_account_id, aws_region, principal, operation, access
+GROUP BY
+  table_name,
+  coalesce(owner_account_id, recipient_account_id),
+  recipient_account_id,
+  aws_region,
+  principal,
+  operation,
+  access
 ORDER BY
   table_name NULLS LAST,
   owner_account_id NULLS LAST,

@@ -23,7 +23,7 @@ about = "The first moment of interest, UTC"
 
 [parameters.before]
 type = "timestamp"
-default = "2999-12-31 00:00:00"
+default = "2199-12-31 00:00:00"
 about = "The moment at which interest ends, UTC"
 
 [columns]
@@ -80,7 +80,7 @@ FROM operations
 WHERE dt BETWEEN /*:since*/ '2000-01-01' AND /*:until*/ '2999-12-31'
   AND access = 'read'
   AND event_time >= /*:from*/ timestamp '2000-01-01 00:00:00'
-  AND event_time < /*:before*/ timestamp '2999-12-31 00:00:00'
+  AND event_time < /*:before*/ timestamp '2199-12-31 00:00:00'
   AND /*:account*/ '' IN ('', recipient_account_id)
   AND /*:region*/ '' IN ('', aws_region)
   AND /*:table*/ '' IN ('', table_name)

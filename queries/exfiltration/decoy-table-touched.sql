@@ -12,6 +12,7 @@ attack = ["T1530"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/logging-using-cloudtrail.html"]
 false_positives = ["Tools that copy or scan all tables.", "Whoever keeps the decoys."]
 needs = ["data.read", "data.write"]
+asks = ["decoy_tables"]
 optional = ["control", "streams"]
 
 [columns]
@@ -37,7 +38,6 @@ SELECT
   aws_region,
   table_name,
   event_name,
-  -- the gravest happens to be the first by name, but for reads and writes
   CASE
     WHEN count(*) FILTER (WHERE access = 'delete') > 0 THEN 'delete'
     WHEN count(*) FILTER (WHERE access IN ('write', 'control_write')) > 0 THEN 'write'

@@ -108,7 +108,7 @@ counted AS (
       OR (m.first_ms = m.table_first_ms AND coalesce(d.days_before, 0) >= /*:history_days*/ 7)
     )
 ),
--- principals with enough tables on a day or the next are worth the search for a span
+-- only principals with enough tables at all are worth the search for a span
 broad AS (
   SELECT recipient_account_id, principal
   FROM counted

@@ -126,7 +126,7 @@ accounts AS (
     g.*,
     CASE
       WHEN starts_with(grantee, 'arn:') THEN nullif(split_part(grantee, ':', 5), '')
-      WHEN grantee <> '*' THEN grantee
+      WHEN regexp_like(grantee, '^[0-9]{12}$') THEN grantee
     END AS grantee_account_id
   FROM grantees g
   WHERE grantee IS NOT NULL

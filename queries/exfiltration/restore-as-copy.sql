@@ -9,7 +9,7 @@ Restores by AWS Backup are listed too, as a person may have started them. A rest
 can only replace a table that is gone. Where the source is not logged, the row is listed without it.
 """
 level = "medium"
-attack = ["T1530", "T1578"]
+attack = ["T1530", "T1074.002"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Restore.Tutorial.html"]
 false_positives = ["Tests of restores: name their roles in site.pipeline_roles.", "A copy made for a developer or to answer an incident."]
 needs = ["control"]

@@ -9,7 +9,7 @@ items, pages of scans and queries, stream records and exports, between the resto
 the asked window. The copy deleted by an expected pipeline is left out.
 """
 level = "high"
-attack = ["T1530", "T1578.003", "T1070"]
+attack = ["T1530", "T1074.002", "T1070"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Restore.Tutorial.html"]
 false_positives = ["Tests of restores that count the items and clean up: name their roles in site.pipeline_roles."]
 needs = ["control", "data.read"]

@@ -8,7 +8,7 @@ Streams that a new table has from its creation are left out. So are calls that A
 and changes through CloudFormation, and pipelines. Who reads the stream: see stream-siphon.
 """
 level = "medium"
-attack = ["T1530", "T1578"]
+attack = ["T1530"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html"]
 false_positives = ["A new consumer of changes that was set up by hand."]
 needs = ["control"]

@@ -38,10 +38,20 @@ impl From<DataFusionError> for QueryError {
                 let first = text.lines().next().unwrap_or_default();
                 Self::Memory(first.trim_end_matches('.').to_owned())
             }
-            DataFusionError::SQL(parser, _) => Self::Sql(parser.to_string()),
-            DataFusionError::Plan(text) => Self::Sql(text.clone()),
-            DataFusionError::SchemaError(schema, _) => Self::Sql(schema.to_string()),
+            DataFusionError::SQL(parser, _) => Self::Sql(brief(&parser.to_string())),
+            DataFusionError::Plan(text) => Self::Sql(brief(text)),
+            DataFusionError::SchemaError(schema, _) => Self::Sql(brief(&schema.to_string())),
             _ => Self::Engine(Box::new(error)),
         }
+    }
+}
+
+/// Bytes of the engine's own words that are told: it may add its whole plan.
+const MAX_WORDS_BYTES: usize = 600;
+
+fn brief(words: &str) -> String {
+    match words.char_indices().find(|(at, _)| *at >= MAX_WORDS_BYTES) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words.to_owned(),
     }
 }

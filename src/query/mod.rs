@@ -5,6 +5,7 @@ mod error;
 mod function;
 mod json_path;
 mod redact;
+mod scope;
 mod table;
 
 use std::sync::Arc;
@@ -178,7 +179,9 @@ impl Session {
             .iter()
             .map(|(name, value)| (name.clone(), scalar(value)))
             .collect::<Vec<_>>();
-        Ok(plan.with_param_values(ParamValues::from(values))?)
+        Ok(scope::fold(
+            plan.with_param_values(ParamValues::from(values))?,
+        )?)
     }
 
     /// Names of the tables and their columns, sorted.
@@ -213,6 +216,8 @@ fn config(threads: usize) -> SessionConfig {
     let options = config.options_mut();
     // As in Athena, DuckDB and Spark 4's ANSI order by DESC: the same text means the same here.
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
+    // Sorting below a union of branches with constant columns fails to plan (seen in 55.2).
+    options.optimizer.repartition_sorts = false;
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
     config

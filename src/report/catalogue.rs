@@ -124,6 +124,11 @@ impl Report {
                 return Err(format!("baseline_days: no whole-number parameter {days:?}"));
             }
         }
+        for asked in &header.asks {
+            if !self.reads(asked) {
+                return Err(format!("asks: parameter {asked:?} is not read"));
+            }
+        }
         let has_column = |name: &str| header.columns.0.iter().any(|(column, _)| column == name);
         if let Some(chart) = &header.chart {
             let named = [Some(&chart.x), chart.y.as_ref(), chart.value.as_ref()];

@@ -240,6 +240,9 @@ pub struct Header {
     /// Read where it was recorded.
     #[serde(default)]
     pub optional: Vec<Need>,
+    /// Parameters of which one must be given for there to be anything to look for.
+    #[serde(default)]
+    pub asks: Vec<String>,
     /// The parameter that says how many days of history the report compares with.
     #[serde(default)]
     pub baseline_days: Option<String>,

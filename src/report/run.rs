@@ -322,6 +322,13 @@ fn conclude(
         let reason = format!("{}{of_table} were not recorded", need.in_words());
         result.reasons.push(reason);
     }
+    let is_asked = is_asked(&report, values);
+    if !is_asked {
+        let asks = report.header.asks.join(", ");
+        result
+            .reasons
+            .push(format!("there is nothing to look for: give {asks}"));
+    }
     for need in needs.iter().filter(|need| !missing.contains(need)) {
         let without = recorded.places_without(need);
         if matches!(need, Need::Control | Need::DataRead | Need::DataWrite) && !without.is_empty() {
@@ -344,13 +351,23 @@ fn conclude(
     }
     result.answer = if result.open_rows() > 0 {
         Answer::Finding
-    } else if !missing.is_empty() {
+    } else if !missing.is_empty() || !is_asked {
         Answer::NotRecorded
     } else if !is_whole {
         Answer::Incomplete
     } else {
         Answer::Clean
     };
+}
+
+/// Whether one of the parameters without which a report looks for nothing is given.
+fn is_asked(report: &Report, values: &BTreeMap<String, ParameterValue>) -> bool {
+    let asks = &report.header.asks;
+    asks.is_empty()
+        || report.parameters.iter().any(|parameter| {
+            asks.contains(&parameter.name)
+                && values.get(&parameter.name) != Some(&parameter.default)
+        })
 }
 
 /// Says so where a report that compares with what was before has not enough of it.

@@ -81,6 +81,7 @@ pub fn result(
         false_positives: vec!["Temporary tables that a test makes and deletes.".to_owned()],
         needs: vec![Need::Control],
         optional: vec![Need::DataRead],
+        asks: Vec::new(),
         baseline_days: None,
         parameters: Ordered(vec![("threshold".to_owned(), threshold())]),
         columns: Ordered(meanings.collect()),
