@@ -36,7 +36,7 @@ WITH calls AS (
       WHEN error_code IS NULL THEN 'ok'
       -- other services have no outcome
       WHEN outcome = 'denied'
-        OR error_code IN ('AccessDenied', 'AccessDeniedException', 'UnauthorizedOperation', 'Client.UnauthorizedOperation')
+        OR error_code IN ('AccessDenied', 'AccessDeniedException', 'UnauthorizedOperation', 'Client.UnauthorizedOperation', 'VpceAccessDenied')
         THEN 'denied'
       ELSE 'failed'
     END AS ending,

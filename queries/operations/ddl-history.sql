@@ -244,7 +244,8 @@ spelled AS (
 counted AS (
   SELECT
     p.*,
-    count(value_after) OVER (PARTITION BY source, source_position) AS settings_known
+    -- all rows of a partition are peers in this order, so the frame is the whole partition
+    count(value_after) OVER (PARTITION BY source, source_position ORDER BY source NULLS LAST) AS settings_known
   FROM spelled p
 )
 SELECT

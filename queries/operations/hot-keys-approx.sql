@@ -153,7 +153,11 @@ counted AS (
 compared AS (
   SELECT
     c.*,
-    sum(requests) OVER (PARTITION BY hour_ms, recipient_account_id, aws_region, table_name, index_name) AS all_requests
+    -- all rows of a partition are peers in this order, so the frame is the whole partition
+    sum(requests) OVER (
+      PARTITION BY hour_ms, recipient_account_id, aws_region, table_name, index_name
+      ORDER BY hour_ms NULLS LAST
+    ) AS all_requests
   FROM counted c
 ),
 ranked AS (

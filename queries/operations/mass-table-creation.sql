@@ -126,7 +126,11 @@ created AS (
   SELECT
     s.burst,
     c.*,
-    min(c.event_time_ms) OVER (PARTITION BY s.recipient_account_id, s.principal, s.burst) AS begin_ms
+    -- all rows of a partition are peers in this order, so the frame is the whole partition
+    min(c.event_time_ms) OVER (
+      PARTITION BY s.recipient_account_id, s.principal, s.burst
+      ORDER BY s.burst NULLS LAST
+    ) AS begin_ms
   FROM spans s
   JOIN creations c
     ON s.recipient_account_id = c.recipient_account_id

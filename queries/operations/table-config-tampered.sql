@@ -149,81 +149,56 @@ bursts AS (
   GROUP BY s.recipient_account_id, s.principal, s.burst
   HAVING bool_or(u.is_asked)
 ),
+kinds AS (
+  SELECT
+    what
+  FROM (
+    VALUES
+      ('stream off'),
+      ('Kinesis destination off'),
+      ('encryption changed')
+  ) AS k (what)
+),
 found AS (
   SELECT
-    'stream off' AS what,
-    recipient_account_id,
-    aws_region,
-    table_name,
+    k.what,
+    c.recipient_account_id,
+    c.aws_region,
+    c.table_name,
     CAST(1 AS bigint) AS tables,
     CAST(1 AS bigint) AS calls,
-    CAST(NULL AS varchar) AS value_before,
-    CAST(NULL AS varchar) AS value_after,
-    event_time AS first_seen,
-    event_time AS last_seen,
-    principal,
-    session_name,
-    access_key_id,
-    source_ip_address,
-    event_id
-  FROM calls
-  WHERE is_asked
-    AND event_name = 'UpdateTable'
-    AND stream_enabled = 'false'
-  UNION ALL
-  SELECT
-    'Kinesis destination off' AS what,
-    recipient_account_id,
-    aws_region,
-    table_name,
-    CAST(1 AS bigint) AS tables,
-    CAST(1 AS bigint) AS calls,
-    CAST(NULL AS varchar) AS value_before,
-    stream_arn AS value_after,
-    event_time AS first_seen,
-    event_time AS last_seen,
-    principal,
-    session_name,
-    access_key_id,
-    source_ip_address,
-    event_id
-  FROM calls
-  WHERE is_asked
-    AND event_name = 'DisableKinesisStreamingDestination'
-  UNION ALL
-  SELECT
-    'encryption changed' AS what,
-    recipient_account_id,
-    aws_region,
-    table_name,
-    CAST(1 AS bigint) AS tables,
-    CAST(1 AS bigint) AS calls,
-    nullif(key_described, encryption_key) AS value_before,
+    CASE WHEN k.what = 'encryption changed' THEN nullif(c.key_described, c.encryption_key) END AS value_before,
     CASE
-      WHEN encryption_enabled = 'false' THEN 'owned by AWS'
-      ELSE coalesce(encryption_key, 'managed by AWS')
+      WHEN k.what = 'Kinesis destination off' THEN c.stream_arn
+      WHEN k.what = 'stream off' THEN NULL
+      WHEN c.encryption_enabled = 'false' THEN 'owned by AWS'
+      ELSE coalesce(c.encryption_key, 'managed by AWS')
     END AS value_after,
-    event_time AS first_seen,
-    event_time AS last_seen,
-    principal,
-    session_name,
-    access_key_id,
-    source_ip_address,
-    event_id
-  FROM calls
-  WHERE is_asked
-    AND event_name = 'UpdateTable'
-    AND (encryption_enabled IS NOT NULL OR encryption_key IS NOT NULL)
+    c.event_time AS first_seen,
+    c.event_time AS last_seen,
+    c.principal,
+    c.session_name,
+    c.access_key_id,
+    c.source_ip_address,
+    c.event_id
+  FROM calls c
+  CROSS JOIN kinds k
+  WHERE c.is_asked
+    AND CASE k.what
+      WHEN 'stream off' THEN c.event_name = 'UpdateTable' AND coalesce(c.stream_enabled, '-') = 'false'
+      WHEN 'Kinesis destination off' THEN c.event_name = 'DisableKinesisStreamingDestination'
+      ELSE c.event_name = 'UpdateTable' AND (c.encryption_enabled IS NOT NULL OR c.encryption_key IS NOT NULL)
+    END
   UNION ALL
   SELECT
-    'many updates' AS what,
+    CASE WHEN calls > 0 THEN 'many updates' END AS what,
     recipient_account_id,
     aws_region,
     table_name,
     tables,
     calls,
-    CAST(NULL AS varchar) AS value_before,
-    CAST(NULL AS varchar) AS value_after,
+    NULL AS value_before,
+    NULL AS value_after,
     first_seen,
     last_seen,
     principal,

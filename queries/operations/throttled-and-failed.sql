@@ -73,8 +73,10 @@ WITH grouped AS (
 compared AS (
   SELECT
     g.*,
+    -- all rows of a partition are peers in this order, so the frame is the whole partition
     sum(operations) OVER (
       PARTITION BY recipient_account_id, aws_region, table_name, index_name, principal, operation
+      ORDER BY recipient_account_id NULLS LAST
     ) AS all_operations
   FROM grouped g
 )
