@@ -104,7 +104,7 @@ before AS (
     ON a.recipient_account_id = h.recipient_account_id
     AND a.principal = h.principal
     AND h.hour_ms < a.hour_ms
-    AND h.hour_ms >= a.hour_ms - /*:baseline_days*/ 14 * 86400000
+    AND h.hour_ms >= a.hour_ms - /*:baseline_days*/ 14 * CAST(86400000 AS bigint)
 ),
 medians AS (
   SELECT

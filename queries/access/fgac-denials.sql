@@ -5,7 +5,7 @@ Item calls that DynamoDB refused, one row for each principal, table, index, oper
 keys, with which attributes. IAM's sentence tells which policy refused, but never which condition, such as the leading
 keys or the attributes of a fine-grained policy.
 
-So the report looks whether the same principal did the same to the same table and index with success: meanwhile, then a
+So the report looks whether the same principal was let do the same to the same table and index: meanwhile, then a
 condition decides, on the key, the attributes, the session or the network; only before, then the permission was taken away; only after, then
 it was granted; never, then it lacks it altogether, as far as the asked days tell. Refusals by a VPC endpoint that
 only its network events report have reports of their own. Calls that AWS services made are left out.
@@ -36,7 +36,7 @@ item_keys = "Different keys among them; 0: none was logged"
 item_key = "One of the keys, as logged"
 attributes = "One of the lists of attributes asked for or written, where logged"
 attribute_lists = "Different lists of attributes among them"
-allowed_operations = "Operations of that kind of the principal on the table that succeeded in the asked days"
+allowed_operations = "Operations of that kind of the principal on the table that the policies let through in the asked days"
 sessions = "Names of sessions used; 0 for users"
 session_name = "One of them"
 source_ip_address = "One of the addresses"

@@ -7,8 +7,9 @@ dynamodb:LeadingKeys: shared_with counts the other principals that used the same
 session's or the user's name, as in a policy with a variable.
 
 Where a CreateTable, UpdateTable or DeleteTable in the lake tells the table's partition key, its value counts; where a key
-has one attribute only, that; elsewhere the whole key as logged. Scans, stream records, PartiQL inserts and requests whose key is not logged
-or hidden have none: scans are counted in operations_without_key. Denied and failed operations do not count.
+has one attribute only, that; elsewhere the whole key as logged. Scans, PartiQL inserts and requests whose
+key is not logged or hidden have none: they are counted in operations_without_key, and a principal that made no others has no row.
+Denied and failed operations do not count.
 """
 level = "informational"
 attack = []
@@ -38,7 +39,7 @@ deletes = "Of these, deletes"
 attribute_lists = "Different lists of attributes asked for or written, as far as logged"
 attributes = "One of them"
 operations_without_attributes = "Operations for which none was logged: all attributes, or none needed"
-fits_session = "Whether the key is the name of one of the principal's sessions on it; null without sessions"
+fits_session = "Whether the key is the name of a session that used it, or of the user; null where neither is known"
 shared_with = "Other principals that used the same key"
 keys = "Different keys that the principal used"
 operations_without_key = "Operations of the principal on the table and index whose key is not known"
@@ -146,7 +147,7 @@ counted AS (
     count(DISTINCT attributes) AS attribute_lists,
     min(attributes) AS attributes,
     count(*) FILTER (WHERE attributes IS NULL) AS operations_without_attributes,
-    bool_or(leading_key = coalesce(session_name, CASE WHEN starts_with(split_part(principal, ':', 6), 'user/') THEN nullif(split_part(principal, '/', 2), '') END)) AS fits_session,
+    bool_or(leading_key = coalesce(session_name, CASE WHEN regexp_like(principal, ':user/') THEN reverse(split_part(reverse(principal), '/', 1)) END)) AS fits_session,
     min(event_time) AS first_seen,
     max(event_time) AS last_seen,
     min(event_id) AS event_id

@@ -101,8 +101,8 @@ pairs AS (
   JOIN services s
     ON o.role_arn = s.role_arn
     AND o.recipient_account_id = s.recipient_account_id
-    AND s.first_ms <= o.event_time_ms + /*:hours*/ 24 * 3600000
-    AND s.last_ms >= o.event_time_ms - /*:hours*/ 24 * 3600000
+    AND s.first_ms <= o.event_time_ms + /*:hours*/ 24 * CAST(3600000 AS bigint)
+    AND s.last_ms >= o.event_time_ms - /*:hours*/ 24 * CAST(3600000 AS bigint)
   GROUP BY o.event_id, o.recipient_account_id
 ),
 used AS (

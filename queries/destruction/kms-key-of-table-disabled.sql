@@ -5,7 +5,7 @@ Successful calls of KMS that disable a key, schedule its deletion or delete its 
 the key encrypt a table before. Without its key a table can't be read or written, and is lost once the key is deleted.
 
 A key is known by the calls that DynamoDB makes to KMS, whose encryption context names the table, and by the calls that made,
-changed, restored or deleted a table and name its key. Last_in_use tells when: the table may have another key by now.
+changed, restored or deleted a table and name its key. The column last_in_use tells when: the table may have another key by now.
 One row for each call and table.
 Expected pipelines are left out.
 """

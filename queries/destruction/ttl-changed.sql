@@ -3,7 +3,7 @@ title = "Time to live switched on for an unlikely attribute"
 description = """
 Calls of UpdateTimeToLive that made items expire by an attribute whose name does not speak of expiry, such as created_at.
 Every item whose attribute holds a time in the past is then deleted by DynamoDB itself, within days and without a trace in
-the log: this call is the only warning. Still_on tells whether the lake shows that it was switched off again.
+the log: this call is the only warning. The column still_on tells whether the lake shows that it was switched off again.
 
 The name decides by English words such as ttl, expire, purge, delete, retention or until. With every_change all changes are listed:
 also those of attributes that do speak of expiry, and time to live switched off. Only calls that succeeded; expected pipelines are left out.

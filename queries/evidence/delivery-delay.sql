@@ -94,7 +94,7 @@ places AS (
     min(CASE WHEN up_to_here * 100 >= all_records * 95 THEN delay_ms END) AS p95_ms,
     min(CASE WHEN up_to_here * 100 >= all_records * 99 THEN delay_ms END) AS p99_ms,
     max(delay_ms) AS longest_ms,
-    CAST(sum(CASE WHEN delay_ms > /*:late_minutes*/ 60 * 60000 THEN records ELSE 0 END) AS bigint) AS late_records,
+    CAST(sum(CASE WHEN delay_ms > /*:late_minutes*/ 60 * CAST(60000 AS bigint) THEN records ELSE 0 END) AS bigint) AS late_records,
     CAST(sum(announced) AS bigint) AS announced_late_records,
     CAST(sum(records - known_records) AS bigint) AS unknown_delivery,
     min(first_seen) AS first_seen,

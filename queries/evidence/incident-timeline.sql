@@ -102,14 +102,14 @@ moment AS (
 span AS (
   SELECT
     CASE
-      WHEN ms IS NOT NULL THEN ms - /*:minutes*/ 60 * 60000
+      WHEN ms IS NOT NULL THEN ms - /*:minutes*/ 60 * CAST(60000 AS bigint)
       WHEN /*:event*/ '' = '' AND (
         /*:principal*/ '' <> '' OR /*:access_key*/ '' <> '' OR /*:session*/ '' <> ''
         OR /*:address*/ '' <> '' OR /*:table*/ '' <> ''
       ) THEN -1
     END AS from_ms,
     CASE
-      WHEN ms IS NOT NULL THEN ms + /*:minutes*/ 60 * 60000
+      WHEN ms IS NOT NULL THEN ms + /*:minutes*/ 60 * CAST(60000 AS bigint)
       ELSE 32503680000000
     END AS to_ms
   FROM moment

@@ -136,9 +136,9 @@ found AS (
     listed_ms
   FROM placed
   WHERE is_read = 1
-    AND event_time_ms - listed_ms <= /*:minutes*/ 60 * 60000
+    AND event_time_ms - listed_ms <= /*:minutes*/ 60 * CAST(60000 AS bigint)
   GROUP BY recipient_account_id, aws_region, principal, table_arn, listed_at, listed_ms
-  HAVING min(coalesce(previous_ms, 0)) < listed_ms - /*:minutes*/ 60 * 60000
+  HAVING min(coalesce(previous_ms, 0)) < listed_ms - /*:minutes*/ 60 * CAST(60000 AS bigint)
 ),
 by_table AS (
   SELECT
@@ -163,7 +163,7 @@ by_table AS (
     AND f.aws_region = r.aws_region
     AND f.principal = r.principal
     AND f.table_arn = r.table_arn
-    AND r.event_time_ms BETWEEN f.listed_ms AND f.listed_ms + /*:minutes*/ 60 * 60000
+    AND r.event_time_ms BETWEEN f.listed_ms AND f.listed_ms + /*:minutes*/ 60 * CAST(60000 AS bigint)
   GROUP BY f.recipient_account_id, f.aws_region, f.principal, f.listed_at, f.listed_ms, r.table_name, f.table_arn
 ),
 ranked AS (

@@ -130,7 +130,7 @@ spans AS (
   JOIN counted b
     ON a.recipient_account_id = b.recipient_account_id
     AND a.principal = b.principal
-    AND b.first_ms BETWEEN a.first_ms AND a.first_ms + /*:minutes*/ 15 * 60000
+    AND b.first_ms BETWEEN a.first_ms AND a.first_ms + /*:minutes*/ 15 * CAST(60000 AS bigint)
   GROUP BY a.recipient_account_id, a.principal, a.dt, a.first_ms
   HAVING count(DISTINCT b.table_arn) >= /*:min_tables*/ 3
 ),
@@ -156,7 +156,7 @@ FROM ranked w
 JOIN marked m
   ON w.recipient_account_id = m.recipient_account_id
   AND w.principal = m.principal
-  AND m.first_ms BETWEEN w.first_ms AND w.first_ms + /*:minutes*/ 15 * 60000
+  AND m.first_ms BETWEEN w.first_ms AND w.first_ms + /*:minutes*/ 15 * CAST(60000 AS bigint)
 WHERE w.place = 1
   AND (/*:only_new*/ true = false OR m.table_first_ms >= w.first_ms)
   AND /*:region*/ '' IN ('', m.aws_region)

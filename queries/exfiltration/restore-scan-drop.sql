@@ -100,7 +100,7 @@ pairs AS (
   JOIN restores r
     ON d.recipient_account_id = r.recipient_account_id
     AND d.table_arn = r.table_arn
-    AND d.event_time_ms BETWEEN r.event_time_ms AND r.event_time_ms + /*:hours*/ 24 * 3600000
+    AND d.event_time_ms BETWEEN r.event_time_ms AND r.event_time_ms + /*:hours*/ 24 * CAST(3600000 AS bigint)
   WHERE r.source_table IS NULL
     OR r.source_table <> r.table_name
     OR r.source_arn <> r.table_arn

@@ -87,7 +87,7 @@ reached AS (
   JOIN creations b
     ON a.recipient_account_id = b.recipient_account_id
     AND a.principal = b.principal
-    AND b.event_time_ms BETWEEN a.event_time_ms - /*:minutes*/ 10 * 60000 AND a.event_time_ms
+    AND b.event_time_ms BETWEEN a.event_time_ms - /*:minutes*/ 10 * CAST(60000 AS bigint) AND a.event_time_ms
   GROUP BY a.recipient_account_id, a.principal, a.event_id, a.event_time_ms
   HAVING count(*) >= /*:min_tables*/ 5
 ),
@@ -97,7 +97,7 @@ steps AS (
     CASE
       WHEN event_time_ms - lag(event_time_ms) OVER (
         PARTITION BY recipient_account_id, principal ORDER BY event_time_ms NULLS LAST, event_id NULLS LAST
-      ) <= /*:minutes*/ 10 * 60000 THEN 0
+      ) <= /*:minutes*/ 10 * CAST(60000 AS bigint) THEN 0
       ELSE 1
     END AS begins
   FROM reached r
@@ -117,7 +117,7 @@ spans AS (
     recipient_account_id,
     principal,
     burst,
-    min(event_time_ms) - /*:minutes*/ 10 * 60000 AS from_ms,
+    min(event_time_ms) - /*:minutes*/ 10 * CAST(60000 AS bigint) AS from_ms,
     max(event_time_ms) AS to_ms
   FROM numbered
   GROUP BY recipient_account_id, principal, burst
@@ -147,7 +147,7 @@ filled AS (
     ON c.recipient_account_id = o.recipient_account_id
     AND c.aws_region = o.aws_region
     AND c.table_name = o.table_name
-    AND o.event_time_ms BETWEEN c.event_time_ms AND c.event_time_ms + /*:fill_minutes*/ 60 * 60000
+    AND o.event_time_ms BETWEEN c.event_time_ms AND c.event_time_ms + /*:fill_minutes*/ 60 * CAST(60000 AS bigint)
   WHERE o.dt <= /*:until*/ '2999-12-31'
     AND o.plane = 'data'
     AND o.access = 'write'

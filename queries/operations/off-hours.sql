@@ -45,7 +45,7 @@ WITH timed AS (
     event_time,
     event_time_ms - event_time_ms % 3600000 AS hour_ms,
     -- the site's clock
-    event_time_ms + /*:utc_offset_minutes*/ 0 * 60000 AS local_ms,
+    event_time_ms + /*:utc_offset_minutes*/ 0 * CAST(60000 AS bigint) AS local_ms,
     recipient_account_id,
     aws_region,
     principal,

@@ -91,7 +91,7 @@ reached AS (
   JOIN updates b
     ON a.recipient_account_id = b.recipient_account_id
     AND a.principal = b.principal
-    AND b.event_time_ms BETWEEN a.event_time_ms - /*:minutes*/ 10 * 60000 AND a.event_time_ms
+    AND b.event_time_ms BETWEEN a.event_time_ms - /*:minutes*/ 10 * CAST(60000 AS bigint) AND a.event_time_ms
   GROUP BY a.recipient_account_id, a.principal, a.event_id, a.event_time_ms
   HAVING count(*) >= /*:min_updates*/ 5
 ),
@@ -101,7 +101,7 @@ steps AS (
     CASE
       WHEN event_time_ms - lag(event_time_ms) OVER (
         PARTITION BY recipient_account_id, principal ORDER BY event_time_ms NULLS LAST, event_id NULLS LAST
-      ) <= /*:minutes*/ 10 * 60000 THEN 0
+      ) <= /*:minutes*/ 10 * CAST(60000 AS bigint) THEN 0
       ELSE 1
     END AS begins
   FROM reached r
@@ -121,7 +121,7 @@ spans AS (
     recipient_account_id,
     principal,
     burst,
-    min(event_time_ms) - /*:minutes*/ 10 * 60000 AS from_ms,
+    min(event_time_ms) - /*:minutes*/ 10 * CAST(60000 AS bigint) AS from_ms,
     max(event_time_ms) AS to_ms
   FROM numbered
   GROUP BY recipient_account_id, principal, burst

@@ -15,9 +15,11 @@ fn main() {
         for file in folder(topic).iter().filter(|path| has_ending(path, "sql")) {
             let (topic, name) = (last(topic), last(&file.with_extension("")));
             let case = cases.join(&topic).join(format!("{name}.json"));
-            if !case.is_file() {
-                continue;
-            }
+            assert!(
+                case.is_file() || !cases.is_dir(),
+                "the report {topic}/{name} has no cases: write {}",
+                case.display()
+            );
             let path = file.display().to_string();
             writeln!(list, "({topic:?}, {name:?}, include_str!({path:?})),").expect("text grows");
         }

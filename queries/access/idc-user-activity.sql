@@ -1,0 +1,127 @@
+/*
+title = "What people of Identity Center did"
+description = """
+What each person who comes by IAM Identity Center did with DynamoDB, streams and DAX: one row a person, permission set,
+table and operation, with how often it succeeded. A person is known by a session of a permission set's role, whose name is the person's, or by the identity store's user
+id, which records carry where an application passes the person's identity on.
+
+What AWS services did on a person's behalf is listed, too, with the service. Item accesses are seen only where data events
+were recorded. A call across accounts is listed for each account whose trail has it.
+"""
+level = "informational"
+attack = []
+references = ["https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html", "https://docs.aws.amazon.com/singlesignon/latest/userguide/what-is.html"]
+false_positives = []
+needs = ["any"]
+optional = ["control", "data.read", "data.write", "streams", "dax"]
+
+[parameters.person]
+type = "text"
+default = ""
+about = "Only this person: the session's name (mostly an e-mail address) or the user's id in the identity store"
+
+[columns]
+user_name = "The person's name in Identity Center: the name of the session of a permission set; null for other sessions"
+identity_user_id = "The user's id in the identity store, where the record tells it"
+permission_set = "The permission set, where one was used"
+principal = "The role"
+recipient_account_id = "The account whose trail recorded it"
+aws_region = "The region"
+table_name = "The table"
+operation = "What was done to the table or its items"
+access = "read, write, delete, control_read or control_write"
+invoked_by = "The AWS service that called for the person, if one did"
+operations = "How often: items in batches count one by one"
+succeeded = "Of these, those that succeeded"
+denied = "Of these, those denied"
+days = "Days (UTC) on which it was done"
+first_seen = "When it was first done, UTC"
+last_seen = "When it was last done, UTC"
+addresses = "Addresses from which it was done"
+source_ip_address = "One of them"
+event_id = "One of the events"
+*/
+WITH calls AS (
+  SELECT
+    event_id,
+    recipient_account_id,
+    dt,
+    invoked_by,
+    CASE WHEN strpos(principal, '/AWSReservedSSO_') > 0 THEN session_name END AS user_name,
+    json_extract_scalar(user_identity, '$.onBehalfOf.userId') AS identity_user_id,
+    nullif(split_part(principal, '/AWSReservedSSO_', 2), '') AS role_name
+  FROM events
+  WHERE dt BETWEEN /*:since*/ '2000-01-01' AND /*:until*/ '2999-12-31'
+    AND plane IS NOT NULL
+    AND (strpos(principal, '/AWSReservedSSO_') > 0 OR strpos(user_identity, '"onBehalfOf"') > 0)
+    AND /*:account*/ '' IN ('', recipient_account_id)
+    AND /*:region*/ '' IN ('', aws_region)
+    AND /*:principal*/ '' IN ('', principal)
+),
+people AS (
+  SELECT
+    event_id,
+    recipient_account_id,
+    dt,
+    invoked_by,
+    user_name,
+    identity_user_id,
+    -- the role's name ends with a random part of 17 characters
+    CASE
+      WHEN regexp_like(role_name, '_[0-9a-f]{16}$') THEN substr(role_name, 1, length(role_name) - 17)
+      ELSE role_name
+    END AS permission_set
+  FROM calls
+  WHERE (user_name IS NOT NULL OR identity_user_id IS NOT NULL)
+    AND /*:person*/ '' IN ('', user_name, identity_user_id)
+)
+SELECT
+  p.user_name,
+  p.identity_user_id,
+  p.permission_set,
+  o.principal,
+  o.recipient_account_id,
+  o.aws_region,
+  o.table_name,
+  o.operation,
+  o.access,
+  p.invoked_by,
+  count(*) AS operations,
+  count(*) FILTER (WHERE o.outcome = 'ok') AS succeeded,
+  count(*) FILTER (WHERE o.outcome = 'denied') AS denied,
+  count(DISTINCT o.dt) AS days,
+  min(o.event_time) AS first_seen,
+  max(o.event_time) AS last_seen,
+  count(DISTINCT o.source_ip_address) AS addresses,
+  min(o.source_ip_address) AS source_ip_address,
+  min(o.event_id) AS event_id
+FROM operations o
+JOIN people p
+  ON o.event_id = p.event_id
+  AND o.recipient_account_id = p.recipient_account_id
+  AND o.dt = p.dt
+WHERE o.dt BETWEEN /*:since*/ '2000-01-01' AND /*:until*/ '2999-12-31'
+  AND /*:table*/ '' IN ('', o.table_name)
+GROUP BY
+  p.user_name,
+  p.identity_user_id,
+  p.permission_set,
+  o.principal,
+  o.recipient_account_id,
+  o.aws_region,
+  o.table_name,
+  o.operation,
+  o.access,
+  p.invoked_by
+ORDER BY
+  user_name NULLS LAST,
+  identity_user_id NULLS LAST,
+  permission_set NULLS LAST,
+  first_seen NULLS LAST,
+  recipient_account_id NULLS LAST,
+  aws_region NULLS LAST,
+  event_id NULLS LAST,
+  table_name NULLS LAST,
+  operation NULLS LAST,
+  access NULLS LAST,
+  invoked_by NULLS LAST
