@@ -19,6 +19,7 @@ mod product;
 mod query;
 mod report;
 mod report_cli;
+mod report_sample;
 mod s3_server;
 mod sample_data;
 mod select;
