@@ -110,7 +110,7 @@ fn view_schema(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-fn keep<'p>(parts: Vec<&'p Part>, holds: impl Fn(usize) -> bool) -> Vec<&'p Part> {
+fn keep(parts: Vec<&Part>, holds: impl Fn(usize) -> bool) -> Vec<&Part> {
     let numbered = parts.into_iter().enumerate();
     let kept = numbered.filter(|(row, _)| holds(*row));
     kept.map(|(_, part)| part).collect()

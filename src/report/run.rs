@@ -31,11 +31,20 @@ const IDS_A_STATEMENT: usize = 2_000;
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     #[error("report {report}")]
-    Query { report: String, source: QueryError },
+    Query {
+        report: String,
+        source: Box<QueryError>,
+    },
     #[error(transparent)]
-    Lake(#[from] QueryError),
+    Lake(Box<QueryError>),
     #[error("{0}")]
     Parameter(String),
+}
+
+impl From<QueryError> for ReportError {
+    fn from(error: QueryError) -> Self {
+        Self::Lake(Box::new(error))
+    }
 }
 
 /// What is asked of a run.
@@ -67,7 +76,7 @@ pub fn run(
     for report in &request.reports {
         let failed = |source| ReportError::Query {
             report: report.name.clone(),
-            source,
+            source: Box::new(source),
         };
         let values = values_of(report, request, &site)?;
         let mut result = rows_of(session, report, &values, request).map_err(failed)?;

@@ -229,20 +229,24 @@ impl<'s> Scanner<'s> {
         let begun = self.at;
         self.literal()?;
         let mut end = self.at;
-        while is_list {
-            self.space();
-            if !self.rest().starts_with(',') {
-                break;
+        if is_list {
+            while self.next_in_list() {
+                end = self.at;
             }
-            self.at += 1;
-            self.space();
-            if self.literal().is_none() {
-                break;
-            }
-            end = self.at;
         }
         self.at = end;
         Some(&self.sql[begun..end])
+    }
+
+    /// Takes a comma and the literal behind it, if they are next.
+    fn next_in_list(&mut self) -> bool {
+        self.space();
+        if !self.rest().starts_with(',') {
+            return false;
+        }
+        self.at += 1;
+        self.space();
+        self.literal().is_some()
     }
 
     fn literal(&mut self) -> Option<()> {
