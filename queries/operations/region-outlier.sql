@@ -13,7 +13,6 @@ attack = ["T1535"]
 references = ["https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_examples_general.html"]
 false_positives = ["Inventory tools that ask every region in turn.", "A region that is newly used: add it to site.allowed_regions."]
 needs = ["any"]
-asks = ["allowed_regions"]
 optional = ["control", "data.read", "data.write", "streams", "dax"]
 
 [parameters.usual_days_percent]

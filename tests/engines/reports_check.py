@@ -50,7 +50,8 @@ class Spark:
 
         self.session = (
             SparkSession.builder.master("local[2]")
-            .config("spark.sql.session.timeZone", "Europe/Berlin")
+            # date_trunc follows the session's zone, as docs/reports.md says.
+            .config("spark.sql.session.timeZone", "UTC")
             .config("spark.sql.shuffle.partitions", "1")
             .config("spark.ui.enabled", "false")
             .config("spark.driver.bindAddress", "127.0.0.1")

@@ -218,7 +218,7 @@ fn parameters_are_values_and_never_text() {
     );
     let output = site.report(&["table-deletd"]);
     assert!(
-        errors(&output).contains("did you mean table-deleted"),
+        errors(&output).contains("table-deleted, "),
         "{}",
         errors(&output)
     );
