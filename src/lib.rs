@@ -1,4 +1,5 @@
-//! dynatrail turns AWS CloudTrail archives into a Parquet lake of Amazon DynamoDB events.
+//! dynatrail turns AWS CloudTrail archives into a Parquet lake of Amazon DynamoDB events, and answers
+//! forensic questions from it.
 //!
 //! What flows through which module:
 //!
@@ -9,9 +10,13 @@
 //! select     Event ─► kept, not selected, uncertain
 //! lake       rows ─► Parquet parts, receipts, quarantine
 //! convert    the loop over units that joins them
+//! query      lake ─SQL, bound values─► rows
+//! report     queries/ ─header, parameters─► rows ─evidence─► one of four answers
+//! render     rows and runs of reports ─► terminal, JSON, CSV, Markdown, Parquet, HTML
 //! ```
 //!
 //! `archive`, `container` and `event` know nothing of one another; `convert` joins them.
+//! `query`, `report` and `render` see the lake alone.
 
 #![forbid(unsafe_code)]
 
