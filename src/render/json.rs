@@ -132,9 +132,9 @@ pub fn write_run(run: &ReportRun, out: &mut impl Write) -> Result<(), RenderErro
     for (number, result) in run.results.iter().enumerate() {
         let between = if number > 0 { ",\n" } else { "\n" };
         let head = serde_json::to_string(&head(result)).unwrap_or_default();
-        let head = json_text(head.trim_end_matches('}'));
-        // Objects end in one brace, and `parameters`, the last member, in another.
-        write!(out, "{between}{head}}},\"rows\":[")?;
+        // The rows are one member more of the object.
+        let head = json_text(head.strip_suffix('}').unwrap_or(&head));
+        write!(out, "{between}{head},\"rows\":[")?;
         write_rows(
             result,
             run,
