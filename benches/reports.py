@@ -22,10 +22,10 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "re
 DYNATRAIL = TARGET / "dynatrail"
 
 # Bytes of a record of the generator, inflated: the archive is given its size by them.
-RECORD_BYTES = 1650
+RECORD_BYTES = 1800
 
 
-def measure(command):
+def measure(command, may_fail=False):
     """Runs a command; its CPU seconds, wall seconds and peak memory in MB."""
     begin = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -34,7 +34,10 @@ def measure(command):
     wall = time.monotonic() - begin
     # 3 and 4 are outcomes of reports, not failures.
     if os.waitstatus_to_exitcode(status) not in (0, 3, 4):
-        sys.exit(f"{command} failed: {errors.decode(errors='replace')}")
+        failed = f"{command[:3]} failed: {errors.decode(errors='replace')[:300]}"
+        if not may_fail:
+            sys.exit(failed)
+        print(failed, file=sys.stderr)
     return usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1000
 
 
@@ -113,7 +116,7 @@ def main():
     if options.each:
         for name in names:
             ours = [DYNATRAIL, "report", name, "--lake", lake, "--format", "ndjson"]
-            line(name, measure(ours), measure(duckdb_script(lake, [name], script)))
+            line(name, measure(ours, True), measure(duckdb_script(lake, [name], script), True))
     pack = [DYNATRAIL, "report", "--all", "--lake", lake, "--format", "ndjson"]
     theirs = duckdb_script(lake, names, script)
     rounds = [(measure(pack), measure(theirs)) for _ in range(options.runs)]
