@@ -262,6 +262,10 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         args.out.as_deref(),
         args.max_rows,
     )?;
+    for result in run.results.iter().filter(|result| result.has_failed) {
+        let reason = result.reasons.first().map_or("", String::as_str);
+        super::terminal::tell(&format!("dynatrail: {}: {reason}", result.report.name));
+    }
     let fails = args.fail_on.map(LevelArg::level);
     if fails.is_some_and(|level| run.gravest_finding().is_some_and(|found| found >= level)) {
         return Ok(Outcome::Findings);

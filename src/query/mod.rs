@@ -1,6 +1,7 @@
 //! SQL over a lake: a DataFusion session that sees the parts that count, and can only read.
 
 mod cloudtrail;
+mod distinct;
 mod error;
 mod function;
 mod json_path;
@@ -107,6 +108,7 @@ impl Session {
             .build();
         let context = SessionContext::new_with_state(state);
         context.register_udf(function::json_extract_scalar());
+        context.register_udaf(distinct::count());
         for function in cloudtrail::functions() {
             context.register_udf(function);
         }

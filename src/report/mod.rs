@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod gather;
 pub mod header;
 pub mod parameter;
+mod place;
 pub mod result;
 pub mod run;
 pub mod standard;

@@ -63,6 +63,8 @@ pub struct Place {
 pub struct ReportResult {
     pub report: Arc<Report>,
     pub answer: Answer,
+    /// Whether it could not be run to its end.
+    pub has_failed: bool,
     /// Why this answer, a sentence each: what was not recorded, what was not read, what is short.
     pub reasons: Vec<String>,
     /// Name and value of every parameter that the report read, in the order of the report.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::Int64Type;
+use arrow::array::AsArray;
+use arrow::datatypes::Schema;
 use jiff::civil::Date;
 
 use super::catalogue::Report;
@@ -13,20 +13,15 @@ use super::evidence::Evidence;
 use super::gather::{Recorded, Scope, gather};
 use super::header::Need;
 use super::parameter::{Engine, ParameterValue};
-use super::result::{Answer, Place, ReportResult, ReportRun};
+use super::place::find_places;
+use super::result::{Answer, ReportResult, ReportRun};
 use super::standard::{self, Of, Pattern};
 use super::suppress;
 use crate::lake::LakeState;
-use crate::query::{QueryError, Session, Value};
+use crate::query::{QueryError, Session};
 
 /// Rows of a report that are kept; those beyond are counted.
 pub const MAX_ROWS: usize = 50_000;
-
-/// Events whose place in the archive is looked up for a run.
-const MAX_PLACES: usize = 20_000;
-
-/// Event IDs asked for in one statement.
-const IDS_A_STATEMENT: usize = 2_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
@@ -74,17 +69,23 @@ pub fn run(
     let site = resolve_site(session, request)?;
     let mut results = Vec::new();
     for report in &request.reports {
-        let failed = |source| ReportError::Query {
-            report: report.name.clone(),
-            source: Box::new(source),
-        };
         let values = values_of(report, request, &site)?;
-        let mut result = rows_of(session, report, &values, request).map_err(failed)?;
+        let mut result = match rows_of(session, report, &values, request) {
+            Ok(result) => result,
+            // One that fails costs itself alone.
+            Err(error) if request.reports.len() > 1 => failed(report, &values, &error),
+            Err(source) => {
+                return Err(ReportError::Query {
+                    report: report.name.clone(),
+                    source: Box::new(source),
+                });
+            }
+        };
         conclude(&mut result, &evidence, &recorded, request, &values);
         results.push(result);
     }
     let places = match request.with_places {
-        true => places(session, &results, &request.scope)?,
+        true => find_places(session, &results, &request.scope)?,
         false => BTreeMap::new(),
     };
     Ok(ReportRun {
@@ -265,25 +266,8 @@ fn rows_of(
     let value = |name: &str| values.get(name);
     let (sql, bound) = report.template.bind(value);
     let rows = session.run(&sql, &bound)?;
-    let mut result = ReportResult {
-        report: report.clone(),
-        answer: Answer::Clean,
-        reasons: Vec::new(),
-        parameters: report
-            .parameters
-            .iter()
-            .map(|parameter| {
-                let value = values.get(&parameter.name).unwrap_or(&parameter.default);
-                (parameter.name.clone(), value.in_words())
-            })
-            .collect(),
-        sql: report.template.text(Engine::DataFusion, value),
-        schema: rows.schema(),
-        batches: Vec::new(),
-        row_count: 0,
-        suppressed: Vec::new(),
-        suppressions: Vec::new(),
-    };
+    let mut result = without_rows(report, values);
+    result.schema = rows.schema();
     let mut suppressor = suppress::Suppressor::new(report, &request.config, request.today);
     let mut kept = 0;
     // Without what it asks for, a report would list everything there is.
@@ -308,6 +292,40 @@ fn rows_of(
     }
     (result.suppressions, result.reasons) = suppressor.finish();
     Ok(result)
+}
+
+/// A report's result before any row is found.
+fn without_rows(report: &Arc<Report>, values: &BTreeMap<String, ParameterValue>) -> ReportResult {
+    let parameters = report.parameters.iter().map(|parameter| {
+        let value = values.get(&parameter.name).unwrap_or(&parameter.default);
+        (parameter.name.clone(), value.in_words())
+    });
+    ReportResult {
+        report: report.clone(),
+        answer: Answer::Clean,
+        has_failed: false,
+        reasons: Vec::new(),
+        parameters: parameters.collect(),
+        sql: report
+            .template
+            .text(Engine::DataFusion, |name| values.get(name)),
+        schema: Arc::new(Schema::empty()),
+        batches: Vec::new(),
+        row_count: 0,
+        suppressed: Vec::new(),
+        suppressions: Vec::new(),
+    }
+}
+
+fn failed(
+    report: &Arc<Report>,
+    values: &BTreeMap<String, ParameterValue>,
+    error: &QueryError,
+) -> ReportResult {
+    let mut result = without_rows(report, values);
+    result.has_failed = true;
+    result.reasons.push(format!("the report failed: {error}"));
+    result
 }
 
 /// Says what a report ends in, and why.
@@ -364,7 +382,9 @@ fn conclude(
             result.reasons.push(format!("not narrowed by --{name}"));
         }
     }
-    result.answer = if result.open_rows() > 0 {
+    result.answer = if result.has_failed {
+        Answer::Incomplete
+    } else if result.open_rows() > 0 {
         Answer::Finding
     } else if !missing.is_empty() || !is_asked {
         Answer::NotRecorded
@@ -404,58 +424,6 @@ fn short_baseline(
     (held < *wanted).then(|| {
         format!("the baseline is too short: {held} of {wanted} days before {asked} are in the lake")
     })
-}
-
-/// Where the records of the events in the rows stand, for as many as are looked up.
-fn places(
-    session: &Session,
-    results: &[ReportResult],
-    scope: &Scope,
-) -> Result<BTreeMap<String, Place>, QueryError> {
-    let mut ids: BTreeSet<String> = BTreeSet::new();
-    for batch in results.iter().flat_map(|result| &result.batches) {
-        let Some(column) = batch.column_by_name("event_id") else {
-            continue;
-        };
-        let Some(column) = column.as_string_opt::<i32>() else {
-            continue;
-        };
-        for id in column.iter().flatten() {
-            if ids.len() < MAX_PLACES {
-                ids.insert(id.to_owned());
-            }
-        }
-    }
-    let mut places = BTreeMap::new();
-    let ids: Vec<String> = ids.into_iter().collect();
-    for ids in ids.chunks(IDS_A_STATEMENT) {
-        let named = ids.iter().enumerate();
-        let mut values: Vec<(String, Value)> = named
-            .map(|(number, id)| (format!("id_{number}"), Value::Text(id.clone())))
-            .collect();
-        let names: Vec<String> = values.iter().map(|(name, _)| format!("${name}")).collect();
-        let until = scope.until.as_deref().unwrap_or("9999-12-31");
-        values.push(("until".to_owned(), Value::Text(until.to_owned())));
-        let sql = format!(
-            "SELECT event_id, source, source_position FROM events \
-             WHERE dt <= $until AND event_id IN ({}) ORDER BY event_id, source, source_position",
-            names.join(", ")
-        );
-        for batch in session.run(&sql, &values)? {
-            let batch: RecordBatch = batch?;
-            let id = batch.column(0).as_string::<i32>();
-            let source = batch.column(1).as_string::<i32>();
-            let position = batch.column(2).as_primitive::<Int64Type>();
-            for row in 0..batch.num_rows() {
-                let place = Place {
-                    source: source.value(row).to_owned(),
-                    position: position.value(row),
-                };
-                places.entry(id.value(row).to_owned()).or_insert(place);
-            }
-        }
-    }
-    Ok(places)
 }
 
 #[cfg(test)]

@@ -81,7 +81,12 @@ const FENCES: &[(&str, &[&str])] = &[
     ("getrandom", &["cli/engine.rs"]),
     (
         "hashbrown",
-        &["event/column.rs", "lake/gather.rs", "lake/settle.rs"],
+        &[
+            "event/column.rs",
+            "lake/gather.rs",
+            "lake/settle.rs",
+            "query/distinct.rs",
+        ],
     ),
     ("simdutf8", &["event/parse.rs"]),
     ("rayon", &["convert/", "lake/", "cli/"]),

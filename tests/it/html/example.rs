@@ -102,6 +102,7 @@ pub fn result(
             template: Template::parse("SELECT * FROM events", |_| false).expect("a statement"),
         }),
         answer,
+        has_failed: false,
         reasons: Vec::new(),
         parameters: vec![("threshold".to_owned(), "100".to_owned())],
         sql: "SELECT\n  event_time,\n  principal\nFROM events\nWHERE dt BETWEEN '2025-03-01' AND '2025-03-31'\n  AND calls > 100\nORDER BY event_time NULLS LAST, event_id NULLS LAST".to_owned(),
