@@ -5,8 +5,10 @@ mod distinct;
 mod error;
 mod function;
 mod json_path;
+mod pool;
 mod redact;
 mod scope;
+mod shared;
 mod table;
 
 use std::sync::Arc;
@@ -19,7 +21,6 @@ use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::datasource::ViewTable;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::LogicalPlan;
@@ -174,16 +175,15 @@ impl Session {
         only_reading
             .verify_plan(&plan)
             .map_err(|_| QueryError::NotReading)?;
-        if values.is_empty() {
-            return Ok(plan);
-        }
         let values = values
             .iter()
             .map(|(name, value)| (name.clone(), scalar(value)))
             .collect::<Vec<_>>();
-        Ok(scope::fold(
-            plan.with_param_values(ParamValues::from(values))?,
-        )?)
+        let plan = match values.is_empty() {
+            true => plan,
+            false => plan.with_param_values(ParamValues::from(values))?,
+        };
+        Ok(shared::share(scope::fold(plan)?)?)
     }
 
     /// Names of the tables and their columns, sorted.
@@ -231,7 +231,7 @@ fn environment(options: &QueryOptions) -> Result<Arc<RuntimeEnv>, QueryError> {
         None => DiskManagerMode::OsTmpDirectory,
     };
     let environment = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_limit_bytes)))
+        .with_memory_pool(Arc::new(pool::Pool::new(options.memory_limit_bytes)))
         .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
         .build_arc()?;
     Ok(environment)

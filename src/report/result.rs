@@ -53,7 +53,7 @@ pub struct AppliedSuppression {
 }
 
 /// Where an event's record stands in the archive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Place {
     pub source: String,
     pub position: i64,

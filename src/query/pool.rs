@@ -1,0 +1,99 @@
+//! The memory of a session: shared by whoever asks first, so that a question that fits runs without
+//! spilling, however many operators its plan has.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{
+    MemoryLimit, MemoryPool, MemoryReservation, human_readable_size,
+};
+
+/// Of the limit, what operators that can spill leave to those that cannot: the merges of what was
+/// spilled, and tables that others are joined to.
+const KEPT_PART: usize = 4;
+
+/// What every operator may hold, even beyond the limit, as a part of the limit: one that merges what
+/// it spilled has nothing left to spill, though it is known as one that can.
+const FLOOR_PART: usize = 16;
+
+/// A pool that gives memory to whoever asks first, and to each at least what it cannot do without.
+///
+/// The engine's own either divide the memory by the operators that can spill, of which a plan of many
+/// steps has dozens that hold little, or fail an operator at its first rows once another has all.
+#[derive(Debug)]
+pub struct Pool {
+    limit: usize,
+    used: AtomicUsize,
+}
+
+impl Pool {
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            used: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether an operator that holds some memory may have so much more when so much would be used.
+    fn allows(&self, can_spill: bool, held: usize, additional: usize, would_be_used: usize) -> bool {
+        // The first rows are one batch, of whatever size: there is nothing to spill instead.
+        let is_first = can_spill && held == 0;
+        let shared = match can_spill {
+            true => self.limit - self.limit / KEPT_PART,
+            false => self.limit,
+        };
+        is_first || would_be_used <= shared || held + additional <= self.limit / FLOOR_PART
+    }
+}
+
+impl MemoryPool for Pool {
+    fn name(&self) -> &str {
+        "lake"
+    }
+
+    fn grow(&self, _: &MemoryReservation, additional: usize) {
+        self.used.fetch_add(additional, Ordering::Relaxed);
+    }
+
+    fn shrink(&self, _: &MemoryReservation, shrink: usize) {
+        self.used.fetch_sub(shrink, Ordering::Relaxed);
+    }
+
+    fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        let can_spill = reservation.consumer().can_spill();
+        let held = reservation.size();
+        let used = self.used.fetch_add(additional, Ordering::Relaxed);
+        if self.allows(can_spill, held, additional, used + additional) {
+            return Ok(());
+        }
+        self.used.fetch_sub(additional, Ordering::Relaxed);
+        Err(DataFusionError::ResourcesExhausted(format!(
+            "{} holds {} and asks for {} more, {} of {} are taken",
+            reservation.consumer().name(),
+            human_readable_size(held),
+            human_readable_size(additional),
+            human_readable_size(used),
+            human_readable_size(self.limit),
+        )))
+    }
+
+    fn reserved(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn memory_limit(&self) -> MemoryLimit {
+        MemoryLimit::Finite(self.limit)
+    }
+}
+
+impl fmt::Display for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of {}",
+            human_readable_size(self.reserved()),
+            human_readable_size(self.limit)
+        )
+    }
+}
