@@ -79,8 +79,8 @@ schemas AS (
 used AS (
   SELECT
     o.event_time,
-    o.recipient_account_id,
-    o.aws_region,
+    coalesce(o.recipient_account_id, '-') AS recipient_account_id,
+    coalesce(o.aws_region, '-') AS aws_region,
     o.table_name,
     coalesce(o.index_name, '-') AS index_name,
     coalesce(o.principal, '-') AS principal,
@@ -140,37 +140,9 @@ counted AS (
     principal,
     leading_key,
     counted_by,
-    count(*) AS operations,
-    count(*) FILTER (WHERE access = 'read') AS reads,
-    count(*) FILTER (WHERE access = 'write') AS writes,
-    count(*) FILTER (WHERE access = 'delete') AS deletes,
-    count(DISTINCT attributes) AS attribute_lists,
-    min(attributes) AS attributes,
-    count(*) FILTER (WHERE attributes IS NULL) AS operations_without_attributes,
-    bool_or(leading_key = coalesce(session_name, CASE WHEN regexp_like(principal, ':user/') THEN reverse(split_part(reverse(principal), '/', 1)) END)) AS fits_session,
-    min(event_time) AS first_seen,
-    max(event_time) AS last_seen,
-    min(event_id) AS event_id
+    count(*) AS operations
   FROM keyed
   GROUP BY recipient_account_id, aws_region, table_name, index_name, principal, leading_key, counted_by
-),
-compared AS (
-  SELECT
-    c.*,
-    -- all rows of a partition are peers in these orders, so the frame is the whole partition
-    count(*) OVER (
-      PARTITION BY recipient_account_id, aws_region, table_name, index_name, leading_key, counted_by
-      ORDER BY table_name NULLS LAST
-    ) - 1 AS shared_with,
-    count(leading_key) OVER (
-      PARTITION BY recipient_account_id, aws_region, table_name, index_name, principal
-      ORDER BY table_name NULLS LAST
-    ) AS keys,
-    sum(CASE WHEN leading_key IS NULL THEN operations ELSE 0 END) OVER (
-      PARTITION BY recipient_account_id, aws_region, table_name, index_name, principal
-      ORDER BY table_name NULLS LAST
-    ) AS operations_without_key
-  FROM counted c
 ),
 ranked AS (
   SELECT
@@ -179,35 +151,137 @@ ranked AS (
       PARTITION BY recipient_account_id, aws_region, table_name, index_name, principal
       ORDER BY operations DESC NULLS LAST, leading_key NULLS LAST, counted_by NULLS LAST
     ) AS place
-  FROM compared c
+  FROM counted c
   WHERE leading_key IS NOT NULL
     AND /*:principal*/ '' IN ('', principal)
+),
+used_most AS (
+  SELECT
+    recipient_account_id,
+    aws_region,
+    table_name,
+    index_name,
+    principal,
+    leading_key,
+    counted_by,
+    operations,
+    place
+  FROM ranked
+  WHERE place <= /*:top*/ 3
+),
+principals AS (
+  SELECT
+    recipient_account_id,
+    aws_region,
+    table_name,
+    index_name,
+    principal,
+    count(leading_key) AS keys,
+    sum(CASE WHEN leading_key IS NULL THEN operations ELSE 0 END) AS operations_without_key
+  FROM counted
+  GROUP BY recipient_account_id, aws_region, table_name, index_name, principal
+),
+details AS (
+  SELECT
+    m.recipient_account_id,
+    m.aws_region,
+    m.table_name,
+    m.index_name,
+    m.principal,
+    m.leading_key,
+    m.counted_by,
+    m.operations,
+    m.place,
+    count(*) FILTER (WHERE k.access = 'read') AS reads,
+    count(*) FILTER (WHERE k.access = 'write') AS writes,
+    count(*) FILTER (WHERE k.access = 'delete') AS deletes,
+    count(DISTINCT k.attributes) AS attribute_lists,
+    min(k.attributes) AS attributes,
+    count(*) FILTER (WHERE k.attributes IS NULL) AS operations_without_attributes,
+    bool_or(k.leading_key = coalesce(k.session_name, CASE WHEN regexp_like(k.principal, ':user/') THEN reverse(split_part(reverse(k.principal), '/', 1)) END)) AS fits_session,
+    min(k.event_time) AS first_seen,
+    max(k.event_time) AS last_seen,
+    min(k.event_id) AS event_id
+  FROM keyed k
+  JOIN used_most m
+    ON k.recipient_account_id = m.recipient_account_id
+    AND k.aws_region = m.aws_region
+    AND k.table_name = m.table_name
+    AND k.index_name = m.index_name
+    AND k.principal = m.principal
+    AND k.leading_key = m.leading_key
+    AND k.counted_by = m.counted_by
+  GROUP BY
+    m.recipient_account_id,
+    m.aws_region,
+    m.table_name,
+    m.index_name,
+    m.principal,
+    m.leading_key,
+    m.counted_by,
+    m.operations,
+    m.place
+),
+sharers AS (
+  SELECT
+    c.recipient_account_id,
+    c.aws_region,
+    c.table_name,
+    c.index_name,
+    c.leading_key,
+    c.counted_by,
+    count(*) AS principals
+  FROM counted c
+  JOIN (
+    SELECT recipient_account_id, aws_region, table_name, index_name, leading_key, counted_by
+    FROM used_most
+    GROUP BY recipient_account_id, aws_region, table_name, index_name, leading_key, counted_by
+  ) m
+    ON c.recipient_account_id = m.recipient_account_id
+    AND c.aws_region = m.aws_region
+    AND c.table_name = m.table_name
+    AND c.index_name = m.index_name
+    AND c.leading_key = m.leading_key
+    AND c.counted_by = m.counted_by
+  GROUP BY c.recipient_account_id, c.aws_region, c.table_name, c.index_name, c.leading_key, c.counted_by
 )
 SELECT
-  recipient_account_id,
-  aws_region,
-  table_name,
-  nullif(index_name, '-') AS index_name,
-  nullif(principal, '-') AS principal,
-  place,
-  leading_key,
-  counted_by,
-  operations,
-  reads,
-  writes,
-  deletes,
-  attribute_lists,
-  attributes,
-  operations_without_attributes,
-  fits_session,
-  shared_with,
-  keys,
-  CAST(operations_without_key AS bigint) AS operations_without_key,
-  first_seen,
-  last_seen,
-  event_id
-FROM ranked
-WHERE place <= /*:top*/ 3
+  nullif(d.recipient_account_id, '-') AS recipient_account_id,
+  nullif(d.aws_region, '-') AS aws_region,
+  d.table_name,
+  nullif(d.index_name, '-') AS index_name,
+  nullif(d.principal, '-') AS principal,
+  d.place,
+  d.leading_key,
+  d.counted_by,
+  d.operations,
+  d.reads,
+  d.writes,
+  d.deletes,
+  d.attribute_lists,
+  d.attributes,
+  d.operations_without_attributes,
+  d.fits_session,
+  s.principals - 1 AS shared_with,
+  p.keys,
+  CAST(p.operations_without_key AS bigint) AS operations_without_key,
+  d.first_seen,
+  d.last_seen,
+  d.event_id
+FROM details d
+JOIN principals p
+  ON d.recipient_account_id = p.recipient_account_id
+  AND d.aws_region = p.aws_region
+  AND d.table_name = p.table_name
+  AND d.index_name = p.index_name
+  AND d.principal = p.principal
+JOIN sharers s
+  ON d.recipient_account_id = s.recipient_account_id
+  AND d.aws_region = s.aws_region
+  AND d.table_name = s.table_name
+  AND d.index_name = s.index_name
+  AND d.leading_key = s.leading_key
+  AND d.counted_by = s.counted_by
 ORDER BY
   recipient_account_id NULLS LAST,
   aws_region NULLS LAST,

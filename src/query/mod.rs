@@ -151,6 +151,7 @@ impl Session {
     /// Runs a statement that reads; `$name` in it stands for the value of that name.
     pub fn run(&self, sql: &str, values: &[(String, Value)]) -> Result<Rows<'_>, QueryError> {
         let plan = self.plan(sql, values)?;
+        let plan = shared::share(plan, &self.context, &self.runtime)?;
         let (schema, stream) = self.runtime.block_on(async {
             let frame = self.context.execute_logical_plan(plan).await?;
             let stream = frame.execute_stream().await?;
@@ -183,7 +184,7 @@ impl Session {
             true => plan,
             false => plan.with_param_values(ParamValues::from(values))?,
         };
-        Ok(shared::share(scope::fold(plan)?)?)
+        Ok(scope::fold(plan)?)
     }
 
     /// Names of the tables and their columns, sorted.

@@ -36,7 +36,13 @@ impl Pool {
     }
 
     /// Whether an operator that holds some memory may have so much more when so much would be used.
-    fn allows(&self, can_spill: bool, held: usize, additional: usize, would_be_used: usize) -> bool {
+    fn allows(
+        &self,
+        can_spill: bool,
+        held: usize,
+        additional: usize,
+        would_be_used: usize,
+    ) -> bool {
         // The first rows are one batch, of whatever size: there is nothing to spill instead.
         let is_first = can_spill && held == 0;
         let shared = match can_spill {
@@ -95,5 +101,42 @@ impl fmt::Display for Pool {
             human_readable_size(self.reserved()),
             human_readable_size(self.limit)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
+
+    use super::Pool;
+
+    const LIMIT: usize = 1600;
+
+    #[test]
+    fn first_come_are_served_and_none_is_starved() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(Pool::new(LIMIT));
+        let spilling = |name: &str| {
+            MemoryConsumer::new(name)
+                .with_can_spill(true)
+                .register(&pool)
+        };
+        let sort = spilling("sort");
+        sort.try_grow(1200)
+            .expect("three quarters are for whoever can spill");
+        sort.try_grow(1).expect_err("the rest is not");
+        let join = MemoryConsumer::new("join").register(&pool);
+        join.try_grow(400).expect("it is for those that cannot");
+        join.try_grow(1).expect_err("up to the limit");
+        let group = spilling("group");
+        group.try_grow(500).expect("first rows, of any size");
+        group.try_grow(1).expect_err("not the second");
+        let merge = MemoryConsumer::new("merge").register(&pool);
+        merge.try_grow(100).expect("the floor");
+        merge.try_grow(1).expect_err("no more than the floor");
+        assert_eq!(pool.reserved(), 2200);
+        drop((sort, join, group, merge));
+        assert_eq!(pool.reserved(), 0);
     }
 }

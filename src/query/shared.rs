@@ -13,8 +13,8 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
-use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
-use datafusion::common::{DataFusionError, Result, Statistics};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, Result, Statistics, internal_err};
 use datafusion::datasource::{TableType, provider_as_source};
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryReservation};
@@ -22,29 +22,45 @@ use datafusion::execution::spill_file::SpillFile;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SubqueryAlias};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet, SpillMetrics};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, SpillMetrics};
 use datafusion::physical_plan::spill::{SpillManager, get_record_batch_memory_size};
-use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, SendableRecordBatchStream,
 };
+use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt};
-use tokio::sync::OnceCell;
+use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 /// Of the memory that a session may have, what the rows of one expression may hold.
 const HELD_PART: usize = 4;
 
-/// The plan with every expression that is read in several places run once.
-pub fn share(plan: LogicalPlan) -> Result<LogicalPlan> {
+/// The plan with every expression that is read in several places as a table: run by then, unless the
+/// plan is only to be explained.
+///
+/// What reads a table is planned after it was run: then it is known how many rows there are, and
+/// which side of a join is the smaller.
+pub fn share(
+    plan: LogicalPlan,
+    context: &SessionContext,
+    runtime: &Runtime,
+) -> Result<LogicalPlan> {
     let mut readers = HashMap::new();
     if !count_readers(&plan, &mut readers)? {
         return Ok(plan);
     }
     readers.retain(|_, count| *count > 1);
-    let mut tables = HashMap::new();
-    replace(plan, &readers, &mut tables)
+    let is_explained = matches!(plan, LogicalPlan::Explain(_));
+    let mut sharing = Sharing {
+        context,
+        runtime,
+        is_explained,
+        readers,
+        plans: HashMap::new(),
+    };
+    sharing.replace(plan)
 }
 
 /// Counts the places in which each expression is read, where each is written out once. False where
@@ -78,29 +94,76 @@ fn is_worth_keeping(alias: &SubqueryAlias) -> bool {
     !is_name && alias.input.all_out_ref_exprs().is_empty()
 }
 
-fn replace(
-    plan: LogicalPlan,
-    readers: &HashMap<SubqueryAlias, usize>,
-    tables: &mut HashMap<SubqueryAlias, Arc<SharedTable>>,
-) -> Result<LogicalPlan> {
-    let replaced = plan.transform_down_with_subqueries(|plan| match plan {
-        LogicalPlan::SubqueryAlias(alias) if readers.contains_key(&alias) => {
-            let table = match tables.get(&alias) {
-                Some(table) => table.clone(),
-                None => {
-                    let plan = replace(alias.input.as_ref().clone(), readers, tables)?;
-                    let table = Arc::new(SharedTable::new(alias.alias.to_string(), plan));
-                    tables.insert(alias.clone(), table.clone());
-                    table
-                }
+struct Sharing<'s> {
+    context: &'s SessionContext,
+    runtime: &'s Runtime,
+    is_explained: bool,
+    readers: HashMap<SubqueryAlias, usize>,
+    /// What stands for an expression wherever it is read.
+    plans: HashMap<SubqueryAlias, LogicalPlan>,
+}
+
+impl Sharing<'_> {
+    fn replace(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let replaced = plan.transform_down_with_subqueries(|plan| match plan {
+            LogicalPlan::SubqueryAlias(alias) if self.readers.contains_key(&alias) => {
+                let plan = match self.plans.get(&alias) {
+                    Some(plan) => plan.clone(),
+                    None => {
+                        let plan = self.run(&alias)?;
+                        self.plans.insert(alias, plan.clone());
+                        plan
+                    }
+                };
+                Ok(Transformed::new(plan, true, TreeNodeRecursion::Jump))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        Ok(replaced.data)
+    }
+
+    /// Runs an expression and keeps its rows in a table, unless reading them again would cost more
+    /// than finding them again.
+    fn run(&mut self, alias: &SubqueryAlias) -> Result<LogicalPlan> {
+        let plan = self.replace(alias.input.as_ref().clone())?;
+        let schema = Arc::new(plan.schema().as_arrow().clone());
+        let (input, rows) = self.runtime.block_on(async {
+            let input = self.context.state().create_physical_plan(&plan).await?;
+            let rows = match self.is_explained {
+                true => None,
+                false => keep_all(&input, &self.context.task_ctx(), is_cheap(&plan)?).await?,
             };
-            let source = provider_as_source(table);
-            let scan = LogicalPlanBuilder::scan(alias.alias.clone(), source, None)?.build()?;
-            Ok(Transformed::new(scan, true, TreeNodeRecursion::Jump))
+            Ok::<_, DataFusionError>((input, rows))
+        })?;
+        if rows.is_none() && !self.is_explained {
+            let plan = SubqueryAlias::try_new(Arc::new(plan), alias.alias.clone())?;
+            return Ok(LogicalPlan::SubqueryAlias(plan));
         }
-        other => Ok(Transformed::no(other)),
+        let table = SharedTable {
+            name: alias.alias.to_string(),
+            schema,
+            input,
+            rows,
+        };
+        let source = provider_as_source(Arc::new(table));
+        LogicalPlanBuilder::scan(alias.alias.clone(), source, None)?.build()
+    }
+}
+
+/// Whether rows leave a plan as they enter it: running it anew takes no more than reading the lake,
+/// and each reader then reads the columns that it wants.
+fn is_cheap(plan: &LogicalPlan) -> Result<bool> {
+    let is_costly = plan.exists(|plan| {
+        Ok(matches!(
+            plan,
+            LogicalPlan::Aggregate(_)
+                | LogicalPlan::Distinct(_)
+                | LogicalPlan::Window(_)
+                | LogicalPlan::Sort(_)
+                | LogicalPlan::Limit(_)
+        ))
     })?;
-    Ok(replaced.data)
+    Ok(!is_costly)
 }
 
 /// An expression as a table.
@@ -108,22 +171,12 @@ fn replace(
 struct SharedTable {
     name: String,
     schema: SchemaRef,
-    plan: LogicalPlan,
-    input: OnceCell<Arc<dyn ExecutionPlan>>,
-    rows: SharedRows,
+    input: Arc<dyn ExecutionPlan>,
+    rows: Option<Rows>,
 }
 
-impl SharedTable {
-    fn new(name: String, plan: LogicalPlan) -> Self {
-        Self {
-            name,
-            schema: Arc::new(plan.schema().as_arrow().clone()),
-            plan,
-            input: OnceCell::new(),
-            rows: SharedRows::default(),
-        }
-    }
-}
+/// The rows of every partition.
+type Rows = Arc<Vec<KeptRows>>;
 
 #[async_trait::async_trait]
 impl TableProvider for SharedTable {
@@ -137,67 +190,71 @@ impl TableProvider for SharedTable {
 
     async fn scan(
         &self,
-        state: &dyn Session,
+        _: &dyn Session,
         projection: Option<&Vec<usize>>,
         _: &[Expr],
         _: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let input = self
-            .input
-            .get_or_try_init(|| state.create_physical_plan(&self.plan))
-            .await?;
-        let projection = projection.cloned();
-        let properties = properties(input, projection.as_deref())?;
-        Ok(Arc::new(SharedExec {
-            name: self.name.clone(),
-            input: input.clone(),
-            projection,
-            rows: self.rows.clone(),
-            properties,
-            metrics: ExecutionPlanMetricsSet::new(),
-        }))
+        let (name, input, rows) = (self.name.clone(), self.input.clone(), self.rows.clone());
+        let plan = SharedExec::new(name, input, projection.cloned(), rows)?;
+        Ok(Arc::new(plan))
     }
 }
 
-fn properties(
-    input: &Arc<dyn ExecutionPlan>,
-    projection: Option<&[usize]>,
-) -> Result<Arc<PlanProperties>> {
-    let schema = match projection {
-        Some(columns) => Arc::new(input.schema().project(columns)?),
-        None => input.schema(),
-    };
-    Ok(Arc::new(PlanProperties::new(
-        EquivalenceProperties::new(schema),
-        Partitioning::UnknownPartitioning(partitions(input)),
-        EmissionType::Final,
-        Boundedness::Bounded,
-    )))
-}
-
-fn partitions(plan: &Arc<dyn ExecutionPlan>) -> usize {
-    plan.properties().partitioning.partition_count()
-}
-
-/// The rows of an expression, by partition of its plan, from when the first reader asks for them.
-type SharedRows = Arc<OnceCell<std::result::Result<Arc<Vec<KeptRows>>, Arc<DataFusionError>>>>;
-
-/// One place where an expression is read.
+/// A place where an expression is read.
 #[derive(Debug)]
 struct SharedExec {
     name: String,
-    /// The expression's plan. The optimizer may have changed it in one place and not in another;
-    /// it is the same question in all.
+    /// The expression's plan, as it was run.
     input: Arc<dyn ExecutionPlan>,
     projection: Option<Vec<usize>>,
-    rows: SharedRows,
+    /// None in a plan that is only explained.
+    rows: Option<Rows>,
     properties: Arc<PlanProperties>,
-    metrics: ExecutionPlanMetricsSet,
+}
+
+impl SharedExec {
+    fn new(
+        name: String,
+        input: Arc<dyn ExecutionPlan>,
+        projection: Option<Vec<usize>>,
+        rows: Option<Rows>,
+    ) -> Result<Self> {
+        let schema = match &projection {
+            Some(columns) => Arc::new(input.schema().project(columns)?),
+            None => input.schema(),
+        };
+        let partitions = match &rows {
+            Some(rows) => rows.len(),
+            None => input.properties().partitioning.partition_count(),
+        };
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema),
+            Partitioning::UnknownPartitioning(partitions),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        Ok(Self {
+            name,
+            input,
+            projection,
+            rows,
+            properties: Arc::new(properties),
+        })
+    }
 }
 
 impl DisplayAs for SharedExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "SharedExec: {}", self.name)
+        write!(f, "SharedExec: {}", self.name)?;
+        match &self.rows {
+            Some(rows) => {
+                let count: usize = rows.iter().map(|rows| rows.count).sum();
+                let files: usize = rows.iter().map(|rows| rows.files.len()).sum();
+                write!(f, ", rows={count}, spill_files={files}")
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -229,172 +286,164 @@ impl ExecutionPlan for SharedExec {
         self: Arc<Self>,
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let (name, projection) = (self.name.clone(), self.projection.clone());
         let input = children.swap_remove(0);
-        Ok(Arc::new(Self {
-            name: self.name.clone(),
-            properties: properties(&input, self.projection.as_deref())?,
-            input,
-            projection: self.projection.clone(),
-            rows: self.rows.clone(),
-            metrics: self.metrics.clone(),
-        }))
+        let plan = Self::new(name, input, projection, self.rows.clone())?;
+        Ok(Arc::new(plan))
     }
 
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        let rows = self.rows.clone();
-        let input = self.input.clone();
-        let metrics = SpillMetrics::new(&self.metrics, partition);
-        let spills = SpillManager::new(context.runtime_env(), metrics, input.schema());
-        let step = partitions(&input);
-        let projection = self.projection.clone();
-        let stream = async move {
-            let run = || async { run(input, &context, &spills).await.map_err(Arc::new) };
-            let rows = rows.get_or_init(run).await.clone();
-            let rows = rows.map_err(DataFusionError::Shared)?;
-            // Where another reader's plan has more partitions than this one's, their rows are taken
-            // in turn.
-            let mine: Vec<usize> = (partition..rows.len()).step_by(step).collect();
-            let streams = mine.into_iter().map(move |kept| rows[kept].read(&spills));
-            Ok::<_, DataFusionError>(futures::stream::iter(streams).try_flatten())
+    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let Some(rows) = &self.rows else {
+            return internal_err!("{} was not run", self.name);
         };
-        let stream = futures::stream::once(stream).try_flatten();
-        let stream = stream.map(move |batch| match &projection {
-            Some(columns) => Ok(batch?.project(columns)?),
-            None => batch,
-        });
-        let schema = self.schema();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
-    }
-
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
-    }
-
-    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
-        vec![match partition {
-            None => ChildStats::At(None),
-            Some(_) => ChildStats::Skip,
-        }]
+        rows[partition].read(self.schema(), self.projection.clone())
     }
 
     fn statistics_from_inputs(
         &self,
-        inputs: &[Arc<Statistics>],
+        _: &[Arc<Statistics>],
         args: &StatisticsArgs,
     ) -> Result<Arc<Statistics>> {
         let mut statistics = Statistics::new_unknown(&self.schema());
-        if args.partition().is_none() {
-            let rows: Precision<usize> = inputs[0].num_rows;
-            statistics.num_rows = rows.to_inexact();
+        if let Some(rows) = &self.rows {
+            let mut rows = rows.iter().enumerate();
+            let count = match args.partition() {
+                Some(partition) => rows.nth(partition).map_or(0, |(_, rows)| rows.count),
+                None => rows.map(|(_, rows)| rows.count).sum(),
+            };
+            statistics.num_rows = Precision::Exact(count);
         }
         Ok(Arc::new(statistics))
     }
 }
 
-/// Runs all partitions of a plan, and keeps their rows.
-async fn run(
-    input: Arc<dyn ExecutionPlan>,
+/// Runs all partitions of a plan, and keeps their rows: in memory or, beyond what they may hold
+/// there, on disk; where only those in memory are wanted and there are more, none.
+async fn keep_all(
+    input: &Arc<dyn ExecutionPlan>,
     context: &Arc<TaskContext>,
-    spills: &SpillManager,
-) -> Result<Arc<Vec<KeptRows>>> {
+    only_in_memory: bool,
+) -> Result<Option<Rows>> {
     let pool = context.memory_pool();
-    let count = partitions(&input);
+    let count = input.properties().partitioning.partition_count();
     let most_bytes = match pool.memory_limit() {
         MemoryLimit::Finite(limit) => limit / HELD_PART / count,
         _ => usize::MAX,
     };
+    let metrics = ExecutionPlanMetricsSet::new();
     let mut tasks = JoinSet::new();
     for partition in 0..count {
+        let metrics = SpillMetrics::new(&metrics, partition);
         let kept = KeptRows {
+            spills: SpillManager::new(context.runtime_env(), metrics, input.schema()),
             files: Vec::new(),
             batches: Vec::new(),
+            count: 0,
+            only_in_memory,
             reservation: MemoryConsumer::new(format!("SharedExec[{partition}]"))
                 .with_can_spill(true)
                 .register(pool),
         };
         let stream = input.execute(partition, context.clone())?;
-        let spills = spills.clone();
         let batch_rows = context.session_config().batch_size();
         tasks.spawn(async move {
-            let kept = kept.fill(stream, &spills, batch_rows, most_bytes).await;
-            kept.map(|kept| (partition, kept))
+            let kept = kept.fill(stream, batch_rows, most_bytes).await;
+            kept.map(|kept| kept.map(|kept| (partition, kept)))
         });
     }
     let mut kept = Vec::with_capacity(count);
     while let Some(task) = tasks.join_next().await {
-        kept.push(task.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))??);
+        match task.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?? {
+            Some(rows) => kept.push(rows),
+            // The other tasks end with the set.
+            None => return Ok(None),
+        }
     }
     kept.sort_unstable_by_key(|(partition, _)| *partition);
-    Ok(Arc::new(kept.into_iter().map(|(_, kept)| kept).collect()))
+    let kept = kept.into_iter().map(|(_, kept)| kept).collect();
+    Ok(Some(Arc::new(kept)))
 }
 
 /// The rows of one partition, in order: those in files, then those in memory.
 struct KeptRows {
+    spills: SpillManager,
     files: Vec<Arc<dyn SpillFile>>,
     batches: Vec<RecordBatch>,
+    count: usize,
+    only_in_memory: bool,
     reservation: MemoryReservation,
 }
 
 impl fmt::Debug for KeptRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (files, batches) = (self.files.len(), self.batches.len());
-        write!(f, "{files} files, {batches} batches")
+        write!(f, "{} rows", self.count)
     }
 }
 
 impl KeptRows {
+    /// Takes all rows of a partition; none where they are too many to be kept.
     async fn fill(
         mut self,
         mut stream: SendableRecordBatchStream,
-        spills: &SpillManager,
         batch_rows: usize,
         most_bytes: usize,
-    ) -> Result<Self> {
+    ) -> Result<Option<Self>> {
         // Its batches hold their own rows only: what comes in may be a slice of something large.
         let mut coalescer = BatchCoalescer::new(stream.schema(), batch_rows);
-        while let Some(batch) = stream.next().await {
-            coalescer.push_batch(batch?)?;
-            self.keep(&mut coalescer, spills, most_bytes)?;
-        }
-        coalescer.finish_buffered_batch()?;
-        self.keep(&mut coalescer, spills, most_bytes)?;
-        Ok(self)
-    }
-
-    fn keep(
-        &mut self,
-        coalescer: &mut BatchCoalescer,
-        spills: &SpillManager,
-        most_bytes: usize,
-    ) -> Result<()> {
-        while let Some(batch) = coalescer.next_completed_batch() {
-            let bytes = get_record_batch_memory_size(&batch);
-            self.batches.push(batch);
-            let is_too_much = self.reservation.size() + bytes > most_bytes;
-            if is_too_much || self.reservation.try_grow(bytes).is_err() {
-                let batches = std::mem::take(&mut self.batches);
-                let file = spills.spill_record_batch_and_finish(&batches, "SharedExec")?;
-                self.files.extend(file);
-                self.reservation.free();
+        loop {
+            let batch = stream.next().await.transpose()?;
+            let is_last = batch.is_none();
+            match batch {
+                Some(batch) => coalescer.push_batch(batch)?,
+                None => coalescer.finish_buffered_batch()?,
+            }
+            while let Some(batch) = coalescer.next_completed_batch() {
+                if !self.keep(batch, most_bytes)? {
+                    return Ok(None);
+                }
+            }
+            if is_last {
+                return Ok(Some(self));
             }
         }
-        Ok(())
     }
 
-    fn read(&self, spills: &SpillManager) -> Result<SendableRecordBatchStream> {
-        let files = self.files.iter().cloned();
-        let files: Vec<_> = files
-            .map(|file| spills.read_spill_as_stream(file, None))
-            .collect();
+    fn keep(&mut self, batch: RecordBatch, most_bytes: usize) -> Result<bool> {
+        let bytes = get_record_batch_memory_size(&batch);
+        self.count += batch.num_rows();
+        self.batches.push(batch);
+        let has_room = self.reservation.size() + bytes <= most_bytes
+            && self.reservation.try_grow(bytes).is_ok();
+        if !has_room && self.only_in_memory {
+            return Ok(false);
+        }
+        if !has_room {
+            let batches = std::mem::take(&mut self.batches);
+            let file = self
+                .spills
+                .spill_record_batch_and_finish(&batches, "SharedExec")?;
+            self.files.extend(file);
+            self.reservation.free();
+        }
+        Ok(true)
+    }
+
+    fn read(
+        &self,
+        schema: SchemaRef,
+        projection: Option<Vec<usize>>,
+    ) -> Result<SendableRecordBatchStream> {
+        let spills = self.spills.clone();
+        let files = self.files.clone().into_iter();
+        let files = files.map(move |file| spills.read_spill_as_stream(file, None));
         let batches = self.batches.clone().into_iter().map(Ok);
         let stream = futures::stream::iter(files)
             .try_flatten()
-            .chain(futures::stream::iter(batches));
-        let schema = spills.schema().clone();
+            .chain(futures::stream::iter(batches))
+            .map(move |batch: Result<RecordBatch>| match &projection {
+                Some(columns) => Ok(batch?.project(columns)?),
+                None => batch,
+            });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
     }
 }

@@ -102,7 +102,7 @@ impl LakeTable {
 fn view_schema(schema: &Schema) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| {
         let data_type = match field.data_type() {
-            DataType::Utf8 if std::env::var_os("VIEWS").is_some() => DataType::Utf8View,
+            DataType::Utf8 => DataType::Utf8View,
             other => other.clone(),
         };
         Field::new(field.name(), data_type, true)

@@ -32,7 +32,9 @@ pub fn find_places(
     let mut sql =
         "SELECT event_id, source, source_position FROM events WHERE dt <= $until".to_owned();
     if ids.len() <= MAX_NAMED_IDS {
-        let names: Vec<String> = (0..ids.len()).map(|number| format!("$id_{number}")).collect();
+        let names: Vec<String> = (0..ids.len())
+            .map(|number| format!("$id_{number}"))
+            .collect();
         sql += &format!(" AND event_id IN ({})", names.join(", "));
         let named = ids.iter().enumerate();
         values.extend(named.map(|(number, id)| (format!("id_{number}"), Value::Text(id.clone()))));
