@@ -149,18 +149,33 @@ impl Session {
     }
 
     /// Runs a statement that reads; `$name` in it stands for the value of that name.
+    ///
+    /// It returns with the first rows. Where a table to be joined did not fit into memory by then,
+    /// the statement is run again with joins by sorting: slower, but sorting can spill.
     pub fn run(&self, sql: &str, values: &[(String, Value)]) -> Result<Rows<'_>, QueryError> {
         let plan = self.plan(sql, values)?;
-        let plan = shared::share(plan, &self.context, &self.runtime)?;
-        let (schema, stream) = self.runtime.block_on(async {
-            let frame = self.context.execute_logical_plan(plan).await?;
-            let stream = frame.execute_stream().await?;
-            Ok::<_, QueryError>((plain_schema(&stream.schema()), stream))
-        })?;
-        Ok(Rows {
-            session: self,
-            schema,
-            stream,
+        match self.start(plan.clone(), &self.context) {
+            Err(QueryError::Memory(_)) => {
+                let mut state = self.context.state();
+                let options = state.config_mut().options_mut();
+                options.optimizer.prefer_hash_join = false;
+                self.start(plan, &SessionContext::new_with_state(state))
+            }
+            started => started,
+        }
+    }
+
+    fn start(&self, plan: LogicalPlan, context: &SessionContext) -> Result<Rows<'_>, QueryError> {
+        let plan = shared::share(plan, context, &self.runtime)?;
+        self.runtime.block_on(async {
+            let frame = context.execute_logical_plan(plan).await?;
+            let mut stream = frame.execute_stream().await?;
+            Ok(Rows {
+                session: self,
+                schema: plain_schema(&stream.schema()),
+                first: stream.next().await.transpose()?,
+                stream,
+            })
         })
     }
 
@@ -252,6 +267,7 @@ fn scalar(value: &Value) -> ScalarValue {
 pub struct Rows<'s> {
     session: &'s Session,
     schema: SchemaRef,
+    first: Option<RecordBatch>,
     stream: SendableRecordBatchStream,
 }
 
@@ -265,7 +281,10 @@ impl Iterator for Rows<'_> {
     type Item = Result<RecordBatch, QueryError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = self.session.runtime.block_on(self.stream.next())?;
+        let batch = match self.first.take() {
+            Some(first) => Ok(first),
+            None => self.session.runtime.block_on(self.stream.next())?,
+        };
         Some(
             batch
                 .map_err(QueryError::from)

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow::compute::BatchCoalescer;
 use arrow::datatypes::SchemaRef;
-use arrow::record_batch::RecordBatch;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -21,6 +21,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryRese
 use datafusion::execution::spill_file::SpillFile;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SubqueryAlias};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, SpillMetrics};
 use datafusion::physical_plan::spill::{SpillManager, get_record_batch_memory_size};
@@ -195,9 +196,7 @@ impl TableProvider for SharedTable {
         _: &[Expr],
         _: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let (name, input, rows) = (self.name.clone(), self.input.clone(), self.rows.clone());
-        let plan = SharedExec::new(name, input, projection.cloned(), rows)?;
-        Ok(Arc::new(plan))
+        Ok(Arc::new(SharedExec::new(self, projection.cloned())?))
     }
 }
 
@@ -214,19 +213,14 @@ struct SharedExec {
 }
 
 impl SharedExec {
-    fn new(
-        name: String,
-        input: Arc<dyn ExecutionPlan>,
-        projection: Option<Vec<usize>>,
-        rows: Option<Rows>,
-    ) -> Result<Self> {
+    fn new(table: &SharedTable, projection: Option<Vec<usize>>) -> Result<Self> {
         let schema = match &projection {
-            Some(columns) => Arc::new(input.schema().project(columns)?),
-            None => input.schema(),
+            Some(columns) => Arc::new(table.schema.project(columns)?),
+            None => table.schema.clone(),
         };
-        let partitions = match &rows {
+        let partitions = match &table.rows {
             Some(rows) => rows.len(),
-            None => input.properties().partitioning.partition_count(),
+            None => table.input.properties().partitioning.partition_count(),
         };
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
@@ -235,10 +229,10 @@ impl SharedExec {
             Boundedness::Bounded,
         );
         Ok(Self {
-            name,
-            input,
+            name: table.name.clone(),
+            input: table.input.clone(),
             projection,
-            rows,
+            rows: table.rows.clone(),
             properties: Arc::new(properties),
         })
     }
@@ -247,14 +241,16 @@ impl SharedExec {
 impl DisplayAs for SharedExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "SharedExec: {}", self.name)?;
-        match &self.rows {
-            Some(rows) => {
-                let count: usize = rows.iter().map(|rows| rows.count).sum();
-                let files: usize = rows.iter().map(|rows| rows.files.len()).sum();
-                write!(f, ", rows={count}, spill_files={files}")
-            }
-            None => Ok(()),
+        if let Some(rows) = &self.rows {
+            let count: usize = rows.iter().map(|rows| rows.count).sum();
+            let files: usize = rows.iter().map(|rows| rows.files.len()).sum();
+            write!(f, ", rows={count}, spill_files={files}")?;
         }
+        let input = DisplayableExecutionPlan::with_metrics(self.input.as_ref());
+        for line in input.indent(false).to_string().lines() {
+            write!(f, "\n    | {line}")?;
+        }
+        Ok(())
     }
 }
 
@@ -267,12 +263,9 @@ impl ExecutionPlan for SharedExec {
         &self.properties
     }
 
+    /// None: what was run is not to be optimized again.
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
+        Vec::new()
     }
 
     fn apply_expressions(
@@ -284,12 +277,9 @@ impl ExecutionPlan for SharedExec {
 
     fn with_new_children(
         self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let (name, projection) = (self.name.clone(), self.projection.clone());
-        let input = children.swap_remove(0);
-        let plan = Self::new(name, input, projection, self.rows.clone())?;
-        Ok(Arc::new(plan))
+        Ok(self)
     }
 
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -437,12 +427,23 @@ impl KeptRows {
         let files = self.files.clone().into_iter();
         let files = files.map(move |file| spills.read_spill_as_stream(file, None));
         let batches = self.batches.clone().into_iter().map(Ok);
+        let read_schema = schema.clone();
         let stream = futures::stream::iter(files)
             .try_flatten()
             .chain(futures::stream::iter(batches))
-            .map(move |batch: Result<RecordBatch>| match &projection {
-                Some(columns) => Ok(batch?.project(columns)?),
-                None => batch,
+            .map(move |batch: Result<RecordBatch>| {
+                let batch = match &projection {
+                    Some(columns) => batch?.project(columns)?,
+                    None => batch?,
+                };
+                // The statement's schema may know of a column that it is never null, where the
+                // plan's does not.
+                let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+                let columns = batch.columns().to_vec();
+                let schema = read_schema.clone();
+                Ok(RecordBatch::try_new_with_options(
+                    schema, columns, &options,
+                )?)
             });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
     }
