@@ -363,7 +363,7 @@ mod tests {
     /// Groups and texts that repeat in no order.
     fn rows() -> Vec<(usize, Option<String>)> {
         let row = |n: usize| {
-            let text = (n % 11 != 0).then(|| format!("text {}", n * n % 37));
+            let text = (!n.is_multiple_of(11)).then(|| format!("text {}", n * n % 37));
             (n * 7 % 13, text)
         };
         (0..500).map(row).collect()

@@ -103,7 +103,7 @@ impl Session {
         let environment = environment(options)?;
         environment.register_object_store(url.as_ref(), store.object_store()?);
         let state = SessionStateBuilder::new()
-            .with_config(config(threads))
+            .with_config(config(threads, options.memory_limit_bytes))
             .with_runtime_env(environment)
             .with_default_features()
             .build();
@@ -159,6 +159,8 @@ impl Session {
                 let mut state = self.context.state();
                 let options = state.config_mut().options_mut();
                 options.optimizer.prefer_hash_join = false;
+                // The engine sorts for a join only where it divides the rows.
+                options.execution.target_partitions = options.execution.target_partitions.max(2);
                 self.start(plan, &SessionContext::new_with_state(state))
             }
             started => started,
@@ -226,7 +228,7 @@ impl Session {
     }
 }
 
-fn config(threads: usize) -> SessionConfig {
+fn config(threads: usize, memory_limit_bytes: usize) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_target_partitions(threads)
         .with_default_catalog_and_schema("lake", SCHEMA)
@@ -236,6 +238,10 @@ fn config(threads: usize) -> SessionConfig {
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
     // Sorting below a union of branches with constant columns fails to plan (seen in 55.2).
     options.optimizer.repartition_sorts = false;
+    // What a sort keeps for merging what it spilled is never refused.
+    let floor = pool::floor(memory_limit_bytes);
+    let reserved = &mut options.execution.sort_spill_reservation_bytes;
+    *reserved = floor.min(*reserved);
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
     config

@@ -17,6 +17,11 @@ const KEPT_PART: usize = 4;
 /// it spilled has nothing left to spill, though it is known as one that can.
 const FLOOR_PART: usize = 16;
 
+/// What every operator may hold under a limit.
+pub fn floor(limit: usize) -> usize {
+    limit / FLOOR_PART
+}
+
 /// A pool that gives memory to whoever asks first, and to each at least what it cannot do without.
 ///
 /// The engine's own either divide the memory by the operators that can spill, of which a plan of many
@@ -49,7 +54,7 @@ impl Pool {
             true => self.limit - self.limit / KEPT_PART,
             false => self.limit,
         };
-        is_first || would_be_used <= shared || held + additional <= self.limit / FLOOR_PART
+        is_first || would_be_used <= shared || held + additional <= floor(self.limit)
     }
 }
 
