@@ -130,13 +130,24 @@ history AS (
     sum(has_streams) OVER (PARTITION BY recipient_account_id, aws_region, table_name ORDER BY dt NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) - has_streams AS stream_days_before
   FROM table_days
 ),
+firsts AS (
+  SELECT recipient_account_id, aws_region, table_name, client, min(dt) AS first_dt
+  FROM seen
+  WHERE is_service_made = false
+    AND client IS NOT NULL
+  GROUP BY recipient_account_id, aws_region, table_name, client
+),
 marked AS (
   SELECT
     s.*,
-    min(s.dt) OVER (PARTITION BY s.recipient_account_id, s.aws_region, s.table_name, s.client) AS first_dt
-  FROM seen s
+    f.first_dt
+  FROM firsts f
+  JOIN seen s
+    ON f.recipient_account_id = s.recipient_account_id
+    AND f.aws_region = s.aws_region
+    AND f.table_name = s.table_name
+    AND f.client = s.client
   WHERE s.is_service_made = false
-    AND s.client IS NOT NULL
 ),
 -- the first day decides which kinds of history count
 arrivals AS (

@@ -78,11 +78,20 @@ WITH reads AS (
   -- a minute at a time
   GROUP BY recipient_account_id, aws_region, principal, table_arn, table_name, dt, event_time_ms - event_time_ms % 60000
 ),
+firsts AS (
+  SELECT recipient_account_id, principal, table_arn, min(first_ms) AS table_first_ms
+  FROM reads
+  GROUP BY recipient_account_id, principal, table_arn
+),
 marked AS (
   SELECT
     r.*,
-    min(first_ms) OVER (PARTITION BY recipient_account_id, principal, table_arn) AS table_first_ms
-  FROM reads r
+    f.table_first_ms
+  FROM firsts f
+  JOIN reads r
+    ON f.recipient_account_id = r.recipient_account_id
+    AND f.principal = r.principal
+    AND f.table_arn = r.table_arn
 ),
 recorded AS (
   SELECT
