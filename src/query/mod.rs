@@ -238,9 +238,6 @@ fn config(threads: usize, memory_limit_bytes: usize) -> SessionConfig {
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
     // Sorting below a union of branches with constant columns fails to plan (seen in 55.2).
     options.optimizer.repartition_sorts = false;
-    // Partitions of a join that wait for each other's filters, and a repartition below that waits
-    // for its readers, can stop each other for ever (seen in 55.2, rarely).
-    options.optimizer.enable_join_dynamic_filter_pushdown = false;
     // What a sort keeps for merging what it spilled is never refused.
     let floor = pool::floor(memory_limit_bytes);
     let reserved = &mut options.execution.sort_spill_reservation_bytes;
