@@ -77,10 +77,10 @@ requests AS (
   SELECT
     o.event_time,
     o.event_time_ms - o.event_time_ms % 3600000 AS hour_ms,
-    o.recipient_account_id,
-    o.aws_region,
-    o.table_name,
-    o.index_name,
+    coalesce(o.recipient_account_id, '-') AS recipient_account_id,
+    coalesce(o.aws_region, '-') AS aws_region,
+    coalesce(o.table_name, '-') AS table_name,
+    coalesce(o.index_name, '-') AS index_name,
     o.item_key,
     o.access,
     o.outcome,
@@ -150,15 +150,29 @@ counted AS (
   WHERE strpos(item_key, '***(Redacted)') = 0
   GROUP BY hour_ms, recipient_account_id, aws_region, table_name, index_name, item_key, counted_by
 ),
+hours AS (
+  SELECT
+    hour_ms,
+    recipient_account_id,
+    aws_region,
+    table_name,
+    index_name,
+    sum(requests) AS all_requests
+  FROM counted
+  GROUP BY hour_ms, recipient_account_id, aws_region, table_name, index_name
+),
 compared AS (
   SELECT
     c.*,
-    -- all rows of a partition are peers in this order, so the frame is the whole partition
-    sum(requests) OVER (
-      PARTITION BY hour_ms, recipient_account_id, aws_region, table_name, index_name
-      ORDER BY hour_ms NULLS LAST
-    ) AS all_requests
-  FROM counted c
+    h.all_requests
+  FROM hours h
+  JOIN counted c
+    ON h.hour_ms = c.hour_ms
+    AND h.recipient_account_id = c.recipient_account_id
+    AND h.aws_region = c.aws_region
+    AND h.table_name = c.table_name
+    AND h.index_name = c.index_name
+  WHERE c.requests >= /*:min_requests*/ 100
 ),
 ranked AS (
   SELECT
@@ -168,14 +182,13 @@ ranked AS (
       ORDER BY requests DESC NULLS LAST, item_key NULLS LAST, counted_by NULLS LAST
     ) AS place
   FROM compared c
-  WHERE requests >= /*:min_requests*/ 100
 )
 SELECT
   date_trunc('hour', event_time) AS hour,
-  recipient_account_id,
-  aws_region,
-  table_name,
-  index_name,
+  nullif(recipient_account_id, '-') AS recipient_account_id,
+  nullif(aws_region, '-') AS aws_region,
+  nullif(table_name, '-') AS table_name,
+  nullif(index_name, '-') AS index_name,
   place,
   item_key,
   counted_by,
