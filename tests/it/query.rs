@@ -1,5 +1,7 @@
 //! `dynatrail query`: SQL over a lake reads only what it must, and can do nothing but read.
 
+mod shared;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -399,117 +401,4 @@ fn the_prompt_answers_completes_and_remembers() {
     let history = std::fs::read_to_string(home.path().join("dynatrail/history"));
     let history = history.expect("a history");
     assert!(history.contains("FROM operations"), "{history}");
-}
-
-/// Statements with expressions that are read in several places, and what each must answer: what
-/// the same statement answers with the expressions written out.
-#[test]
-fn an_expression_read_twice_is_run_once_and_answers_the_same() {
-    const COUNTED: &str =
-        "SELECT dt, principal, count(*) AS n FROM operations GROUP BY dt, principal";
-    const ROWS: &str = "SELECT dt, event_id, table_name FROM operations WHERE plane = 'data'";
-    let statements = [
-        (
-            COUNTED,
-            "SELECT a.dt, a.n, b.n AS m FROM {x} a JOIN {x} b ON a.dt = b.dt ORDER BY 1, 2, 3",
-        ),
-        (
-            COUNTED,
-            "SELECT dt FROM {x} t WHERE n = (SELECT max(n) FROM {x} u) ORDER BY dt",
-        ),
-        (
-            COUNTED,
-            "SELECT n FROM {x} t WHERE dt IN (SELECT max(dt) FROM {x} u) ORDER BY n",
-        ),
-        (
-            COUNTED,
-            "SELECT principal FROM {x} t UNION ALL SELECT dt FROM {x} u ORDER BY 1",
-        ),
-        (
-            ROWS,
-            "SELECT count(*) AS n FROM {x} a JOIN {x} b ON a.event_id = b.event_id",
-        ),
-        (
-            ROWS,
-            "SELECT a.dt, (SELECT count(*) FROM {x} b WHERE b.dt = a.dt) AS n FROM {x} a ORDER BY 1",
-        ),
-    ];
-    for (expression, statement) in statements {
-        let named = format!(
-            "WITH shared AS ({expression}) {}",
-            statement.replace("{x}", "shared")
-        );
-        let written_out = statement.replace("{x}", &format!("({expression})"));
-        let rows = answer(&named, &["--format", "ndjson"]);
-        assert!(!rows.is_empty(), "{named}");
-        assert_eq!(
-            rows,
-            answer(&written_out, &["--format", "ndjson"]),
-            "{named}"
-        );
-        let plan = answer(&format!("EXPLAIN ANALYZE {named}"), &["--format", "json"]);
-        assert!(plan.contains("SharedExec: shared, rows="), "{plan}");
-        // Explained only, nothing is run.
-        let plan = answer(&format!("EXPLAIN {named}"), &["--format", "json"]);
-        assert!(
-            plan.contains("SharedExec: shared") && !plan.contains("rows="),
-            "{plan}"
-        );
-    }
-}
-
-#[test]
-fn expressions_may_read_each_other_and_themselves() {
-    let nested = "WITH a AS (SELECT dt, count(*) AS n FROM operations GROUP BY dt), \
-         b AS (SELECT x.dt, x.n + y.n AS n FROM a x JOIN a y ON x.dt = y.dt) \
-         SELECT max(l.n) AS most, min(r.n) AS least, count(*) AS days FROM b l JOIN b r ON l.dt = r.dt";
-    let rows = answer(nested, &["--format", "ndjson"]);
-    assert_eq!(rows.trim(), r#"{"most":44,"least":40,"days":5}"#);
-    let recursive = "WITH RECURSIVE days AS (SELECT 1 AS day UNION ALL SELECT day + 1 FROM days WHERE day < 4) \
-         SELECT count(*) AS n FROM days a JOIN days b ON a.day <= b.day";
-    assert_eq!(
-        answer(recursive, &["--format", "ndjson"]).trim(),
-        r#"{"n":10}"#
-    );
-}
-
-#[test]
-fn expressions_of_many_rows_are_kept_on_disk_or_found_anew() {
-    let keys = "SELECT a.event_id || b.event_id || c.event_id AS k FROM events a \
-                CROSS JOIN events b CROSS JOIN (SELECT * FROM events WHERE dt = '2025-03-10') c";
-    let little = [
-        "--memory-limit",
-        "24",
-        "--threads",
-        "1",
-        "--format",
-        "ndjson",
-    ];
-    let readers = "SELECT count(*) AS n FROM x UNION ALL SELECT count(k) AS n FROM x";
-    let expected = "{\"n\":208080}\n{\"n\":208080}\n";
-    // Grouped rows are dear: they go to disk. The plan tells in how many files.
-    let grouped = format!("WITH x AS (SELECT k FROM ({keys}) GROUP BY k) {readers}");
-    assert_eq!(answer(&grouped, &little), expected);
-    let plan = answer(&format!("EXPLAIN ANALYZE {grouped}"), &little);
-    let files = plan
-        .split("spill_files=")
-        .nth(1)
-        .expect("a shared expression");
-    assert!(!files.starts_with('0'), "{plan}");
-    // Rows as they are read are found again.
-    let plain = format!("WITH x AS ({keys}) {readers}");
-    assert_eq!(answer(&plain, &little), expected);
-    let plan = answer(&format!("EXPLAIN ANALYZE {plain}"), &little);
-    assert!(!plan.contains("SharedExec"), "{plan}");
-    // Joined in little memory, the answer is the same.
-    let joined = format!("SELECT count(*) AS n FROM ({keys}) l JOIN ({keys}) r ON l.k = r.k");
-    let some = [
-        "--memory-limit",
-        "64",
-        "--threads",
-        "1",
-        "--format",
-        "ndjson",
-    ];
-    assert_eq!(answer(&joined, &some), "{\"n\":208080}\n");
 }
