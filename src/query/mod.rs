@@ -1,6 +1,7 @@
 //! SQL over a lake: a DataFusion session that sees the parts that count, and can only read.
 
 mod cloudtrail;
+mod compact;
 mod distinct;
 mod error;
 mod function;
@@ -106,6 +107,7 @@ impl Session {
             .with_config(config(threads, options.memory_limit_bytes))
             .with_runtime_env(environment)
             .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(compact::CompactHeldRows))
             .build();
         let context = SessionContext::new_with_state(state);
         context.register_udf(function::json_extract_scalar());

@@ -90,7 +90,6 @@ impl LakeTable {
                 .with_partition_values(vec![ScalarValue::Utf8(date_of(part).map(str::to_owned))]);
             let mut statistics = Statistics::new_unknown(self.schema.file_schema());
             statistics.num_rows = Precision::Exact(part.rows as usize);
-            statistics.total_byte_size = Precision::Inexact(part.size_bytes as usize);
             file = file.with_statistics(Arc::new(statistics));
             file
         });
@@ -177,9 +176,9 @@ impl TableProvider for LakeTable {
             .with_metadata_size_hint(FOOTER_BYTES);
         let mut statistics = Statistics::new_unknown(&self.schema());
         let rows: u64 = parts.iter().map(|part| part.rows).sum();
-        let bytes: u64 = parts.iter().map(|part| part.size_bytes).sum();
+        // Not the bytes: those of all columns say little of the few that are read, and which side of a
+        // join is held would follow them.
         statistics.num_rows = Precision::Exact(rows as usize);
-        statistics.total_byte_size = Precision::Inexact(bytes as usize);
         let groups = self.groups(&parts, state.config().target_partitions());
         let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
             .with_file_groups(groups)
