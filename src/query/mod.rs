@@ -41,9 +41,6 @@ use table::LakeTable;
 /// otherwise.
 pub const DEFAULT_MEMORY_LIMIT_BYTES: usize = 512 << 20;
 
-/// Of the memory limit, what rows that were divided among threads may take before more are divided.
-const QUEUE_PART: usize = 8;
-
 /// The schema that the tables stand in.
 const SCHEMA: &str = "public";
 
@@ -110,9 +107,7 @@ impl Session {
             .with_config(config(threads, options.memory_limit_bytes))
             .with_runtime_env(environment)
             .with_default_features()
-            .with_physical_optimizer_rule(Arc::new(compact::CompactHeldRows {
-                most_queued_bytes: options.memory_limit_bytes / QUEUE_PART,
-            }))
+            .with_physical_optimizer_rule(Arc::new(compact::CompactHeldRows))
             .build();
         let context = SessionContext::new_with_state(state);
         context.register_udf(function::json_extract_scalar());
