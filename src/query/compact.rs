@@ -65,3 +65,49 @@ fn holds_rows(plan: &dyn ExecutionPlan) -> bool {
         || plan.is::<NestedLoopJoinExec>()
         || plan.is::<CrossJoinExec>()
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Array, ArrayRef, Int64Array};
+    use arrow::compute::concat_batches;
+    use arrow::record_batch::RecordBatch;
+    use datafusion::datasource::memory::MemorySourceConfig;
+    use datafusion::physical_expr::PhysicalSortExpr;
+    use datafusion::physical_expr::expressions::col;
+    use datafusion::physical_plan::spill::get_record_batch_memory_size;
+    use futures::TryStreamExt;
+    use tokio::runtime::Runtime;
+
+    use super::*;
+
+    /// What rows hold if each batch is counted by itself, as the operators do.
+    fn counted(batches: &[RecordBatch]) -> usize {
+        batches.iter().map(get_record_batch_memory_size).sum()
+    }
+
+    #[test]
+    fn a_sort_is_given_slices_as_rows_of_their_own() {
+        let numbers: ArrayRef = Arc::new((0..100_000).collect::<Int64Array>());
+        let whole = RecordBatch::try_from_iter([("number", numbers)]).expect("one column");
+        let slices: Vec<_> = (0..100).map(|i| whole.slice(i * 1000, 1000)).collect();
+        let whole_size = get_record_batch_memory_size(&whole);
+        assert_eq!(counted(&slices), 100 * whole_size);
+
+        let schema = whole.schema();
+        let order = PhysicalSortExpr::new_default(col("number", &schema).expect("it is there"));
+        let input = MemorySourceConfig::try_new_exec(&[slices], schema, None).expect("one schema");
+        let sort: Arc<dyn ExecutionPlan> = Arc::new(SortExec::new([order].into(), input));
+        let plan = CompactHeldRows.optimize(sort, &ConfigOptions::default());
+        let plan = plan.expect("nothing but the input changes");
+        assert_eq!(plan.name(), "SortExec");
+        let stream = plan.children()[0].execute(0, Arc::default());
+        let batches: Vec<RecordBatch> = Runtime::new()
+            .expect("a runtime")
+            .block_on(stream.expect("one partition").try_collect())
+            .expect("rows in memory");
+        assert!(counted(&batches) < 2 * whole_size);
+        let rows = concat_batches(&whole.schema(), &batches).expect("one schema");
+        assert_eq!(rows, whole);
+        assert_eq!(rows.column(0).null_count(), 0);
+    }
+}

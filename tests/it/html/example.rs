@@ -450,12 +450,8 @@ fn hours(numbers: &mut Numbers) -> ReportResult {
         ("calls", column(|row| row.2)),
     ];
     let outcome = (Level::Informational, Answer::Finding);
-    let result = result(
-        "access/hours",
-        "Calls by hour of the week",
-        outcome,
-        columns,
-    );
+    let title = "Calls by hour of the week";
+    let result = result("access/hours", title, outcome, columns);
     with_chart(
         result,
         ChartKind::HeatMap,

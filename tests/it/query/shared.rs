@@ -1,6 +1,10 @@
 //! Expressions that a statement reads in several places, and joins in little memory.
 
-use super::answer;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::{answer, dynatrail, path};
 
 /// Statements with expressions that are read in several places, and what each must answer: what
 /// the same statement answers with the expressions written out.
@@ -113,4 +117,38 @@ fn expressions_of_many_rows_are_kept_on_disk_or_found_anew() {
         "ndjson",
     ];
     assert_eq!(answer(&joined, &some), "{\"n\":208080}\n");
+}
+
+/// Of a join it is the filtered events that are held, not the operations, of which there are more
+/// in smaller files.
+#[test]
+fn a_join_holds_the_side_of_fewer_rows() {
+    let folder = TempDir::new().expect("a folder");
+    let archive = concat!(env!("CARGO_MANIFEST_DIR"), "/sample-data/archive");
+    let lake = path(folder.path());
+    let converted = dynatrail(&["convert", archive, "--lake", lake, "--quiet"]);
+    assert!(converted.status.success(), "{converted:?}");
+    let bytes = |table| bytes_of(&folder.path().join(table));
+    assert!(bytes("events") > bytes("operations"));
+    for tables in ["events e JOIN operations o", "operations o JOIN events e"] {
+        let statement = format!(
+            "EXPLAIN SELECT o.item_key FROM {tables} ON o.event_id = e.event_id \
+             WHERE e.user_agent = 'x' AND o.access = 'write'"
+        );
+        let answer = dynatrail(&["query", &statement, "--lake", lake, "--format", "json"]);
+        let plan = String::from_utf8(answer.stdout).expect("text");
+        let held = plan.split("HashJoinExec").nth(1).expect("a hash join");
+        let events = held.find("events/dt=").expect("it reads events");
+        let operations = held.find("operations/dt=").expect("it reads operations");
+        assert!(events < operations, "{plan}");
+    }
+}
+
+/// Bytes of all parts of a table.
+fn bytes_of(table: &Path) -> u64 {
+    let entries = |folder: &Path| std::fs::read_dir(folder).expect("a folder");
+    entries(table)
+        .flat_map(|date| entries(&date.expect("a date").path()))
+        .map(|part| part.and_then(|part| part.metadata()).expect("a part").len())
+        .sum()
 }
