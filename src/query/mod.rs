@@ -27,6 +27,8 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 use tokio::runtime::Runtime;
 
@@ -185,9 +187,13 @@ impl Session {
 
     /// Plans a statement, and refuses what would do more than read.
     fn plan(&self, sql: &str, values: &[(String, Value)]) -> Result<LogicalPlan, QueryError> {
-        let plan = self
-            .runtime
-            .block_on(self.context.state().create_logical_plan(sql))?;
+        let state = self.context.state();
+        let dialect = state.config_options().sql_parser.dialect;
+        let statement = state.sql_to_statement(sql, &dialect)?;
+        if writes(&statement) {
+            return Err(QueryError::NotReading);
+        }
+        let plan = self.runtime.block_on(state.statement_to_plan(statement))?;
         let only_reading = SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
@@ -227,6 +233,21 @@ impl Session {
         }
         tables.sort();
         tables
+    }
+}
+
+/// Whether a statement writes by its first word, however little of it can be planned.
+fn writes(statement: &Statement) -> bool {
+    match statement {
+        Statement::CopyTo(_) | Statement::CreateExternalTable(_) => true,
+        Statement::Explain(explained) => writes(&explained.statement),
+        Statement::Statement(statement) => {
+            matches!(
+                **statement,
+                ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_)
+            )
+        }
+        _ => false,
     }
 }
 

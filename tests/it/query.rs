@@ -141,6 +141,21 @@ fn a_lake_can_only_be_read() {
         assert_eq!(output.status.code(), Some(1), "{sql}: {output:?}");
         assert!(output.stdout.is_empty(), "{sql}");
     }
+    // What writes is told so, even where it could not be planned.
+    for sql in [
+        "COPY events TO '/tmp/never'",
+        "EXPLAIN COPY events TO '/tmp/never'",
+        "INSERT INTO events VALUES (1)",
+        "UPDATE nothing SET a = 1",
+        "DELETE FROM nothing",
+    ] {
+        let errors = query(sql, &[]).stderr;
+        let errors = String::from_utf8(errors).expect("text");
+        assert!(
+            errors.contains("a lake can only be read"),
+            "{sql}: {errors}"
+        );
+    }
     assert!(!outside.exists() && !Path::new("/tmp/never.csv").exists());
 }
 
