@@ -129,26 +129,10 @@ keyed AS (
     END AS item_key
   FROM requests
 ),
-counted AS (
-  SELECT
-    min(event_time) AS event_time,
-    hour_ms,
-    recipient_account_id,
-    aws_region,
-    table_name,
-    index_name,
-    item_key,
-    counted_by,
-    count(*) AS requests,
-    count(*) FILTER (WHERE access = 'read') AS reads,
-    count(*) FILTER (WHERE access IN ('write', 'delete')) AS writes,
-    count(*) FILTER (WHERE outcome = 'throttled') AS throttled,
-    min(principal) AS principal,
-    coalesce(min(principal) <> max(principal), false) AS several_principals,
-    min(event_id) AS event_id
-  FROM keyed
+keys AS (
+  SELECT k.*
+  FROM keyed k
   WHERE strpos(item_key, '***(Redacted)') = 0
-  GROUP BY hour_ms, recipient_account_id, aws_region, table_name, index_name, item_key, counted_by
 ),
 hours AS (
   SELECT
@@ -157,22 +141,32 @@ hours AS (
     aws_region,
     table_name,
     index_name,
-    sum(requests) AS all_requests
-  FROM counted
+    count(*) AS all_requests
+  FROM keys
   GROUP BY hour_ms, recipient_account_id, aws_region, table_name, index_name
+  -- no key has more than all together
+  HAVING count(*) >= /*:min_requests*/ 100
 ),
-compared AS (
+counted AS (
   SELECT
-    c.*,
-    h.all_requests
+    k.hour_ms,
+    k.recipient_account_id,
+    k.aws_region,
+    k.table_name,
+    k.index_name,
+    k.item_key,
+    k.counted_by,
+    h.all_requests,
+    count(*) AS requests
   FROM hours h
-  JOIN counted c
-    ON h.hour_ms = c.hour_ms
-    AND h.recipient_account_id = c.recipient_account_id
-    AND h.aws_region = c.aws_region
-    AND h.table_name = c.table_name
-    AND h.index_name = c.index_name
-  WHERE c.requests >= /*:min_requests*/ 100
+  JOIN keys k
+    ON h.hour_ms = k.hour_ms
+    AND h.recipient_account_id = k.recipient_account_id
+    AND h.aws_region = k.aws_region
+    AND h.table_name = k.table_name
+    AND h.index_name = k.index_name
+  GROUP BY k.hour_ms, k.recipient_account_id, k.aws_region, k.table_name, k.index_name, k.item_key, k.counted_by, h.all_requests
+  HAVING count(*) >= /*:min_requests*/ 100
 ),
 ranked AS (
   SELECT
@@ -181,27 +175,50 @@ ranked AS (
       PARTITION BY hour_ms, recipient_account_id, aws_region, table_name, index_name
       ORDER BY requests DESC NULLS LAST, item_key NULLS LAST, counted_by NULLS LAST
     ) AS place
-  FROM compared c
+  FROM counted c
+),
+hot AS (
+  SELECT *
+  FROM ranked
+  WHERE place <= /*:top*/ 3
 )
 SELECT
-  date_trunc('hour', event_time) AS hour,
-  nullif(recipient_account_id, '-') AS recipient_account_id,
-  nullif(aws_region, '-') AS aws_region,
-  nullif(table_name, '-') AS table_name,
-  nullif(index_name, '-') AS index_name,
-  place,
-  item_key,
-  counted_by,
-  requests,
-  round(100.0e0 * CAST(requests AS double) / CAST(all_requests AS double), 2) AS share_percent,
-  reads,
-  writes,
-  throttled,
-  principal,
-  several_principals,
-  event_id
-FROM ranked
-WHERE place <= /*:top*/ 3
+  date_trunc('hour', min(k.event_time)) AS hour,
+  nullif(h.recipient_account_id, '-') AS recipient_account_id,
+  nullif(h.aws_region, '-') AS aws_region,
+  nullif(h.table_name, '-') AS table_name,
+  nullif(h.index_name, '-') AS index_name,
+  h.place,
+  h.item_key,
+  h.counted_by,
+  h.requests,
+  round(100.0e0 * CAST(h.requests AS double) / CAST(h.all_requests AS double), 2) AS share_percent,
+  count(*) FILTER (WHERE k.access = 'read') AS reads,
+  count(*) FILTER (WHERE k.access IN ('write', 'delete')) AS writes,
+  count(*) FILTER (WHERE k.outcome = 'throttled') AS throttled,
+  min(k.principal) AS principal,
+  coalesce(min(k.principal) <> max(k.principal), false) AS several_principals,
+  min(k.event_id) AS event_id
+FROM hot h
+JOIN keys k
+  ON h.hour_ms = k.hour_ms
+  AND h.recipient_account_id = k.recipient_account_id
+  AND h.aws_region = k.aws_region
+  AND h.table_name = k.table_name
+  AND h.index_name = k.index_name
+  AND h.item_key = k.item_key
+  AND h.counted_by = k.counted_by
+GROUP BY
+  h.hour_ms,
+  h.recipient_account_id,
+  h.aws_region,
+  h.table_name,
+  h.index_name,
+  h.place,
+  h.item_key,
+  h.counted_by,
+  h.requests,
+  h.all_requests
 ORDER BY
   hour NULLS LAST,
   recipient_account_id NULLS LAST,

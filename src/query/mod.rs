@@ -18,6 +18,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field};
 pub use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::datasource::ViewTable;
 use datafusion::execution::SessionStateBuilder;
@@ -41,7 +42,7 @@ use table::LakeTable;
 
 /// Bytes that sorting, grouping and joining may hold before they spill to disk, unless told
 /// otherwise.
-pub const DEFAULT_MEMORY_LIMIT_BYTES: usize = 512 << 20;
+pub const DEFAULT_MEMORY_LIMIT_BYTES: usize = 384 << 20;
 
 /// The schema that the tables stand in.
 const SCHEMA: &str = "public";
@@ -265,6 +266,9 @@ fn config(threads: usize, memory_limit_bytes: usize) -> SessionConfig {
     let floor = pool::floor(memory_limit_bytes);
     let reserved = &mut options.execution.sort_spill_reservation_bytes;
     *reserved = floor.min(*reserved);
+    // A file for each batch that a repartition spills: where a file is shared by several inputs, its
+    // reader can wait for one that is not written to while its rows stand in another (seen in 55.2).
+    options.execution.max_spill_file_size_bytes = ConfigNonZeroUsize::try_new(1).expect("not zero");
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
     config

@@ -17,10 +17,13 @@ const KEPT_PART: usize = 4;
 /// it spilled has nothing left to spill, though it is known as one that can.
 const FLOOR_PART: usize = 16;
 
-/// How operators that are never refused are named. A repartition holds few batches, as its readers
-/// keep pace; but where several of its inputs spill at once, a reader may wait for ever for one file
-/// while its rows stand in another (seen in 55.2).
-const NEVER_REFUSED: &str = "RepartitionExec";
+/// What all repartitions together may queue in memory, as a part of the limit. They take rows as long
+/// as one of their readers has none, and queue those of the others, however many: what is more than
+/// this is better on disk than in the place of what readers sort and group.
+const QUEUED_PART: usize = 8;
+
+/// How operators that queue rows for others are named.
+const QUEUES: &str = "RepartitionExec";
 
 /// What every operator may hold under a limit.
 pub fn floor(limit: usize) -> usize {
@@ -35,6 +38,8 @@ pub fn floor(limit: usize) -> usize {
 pub struct Pool {
     limit: usize,
     used: AtomicUsize,
+    /// Of those used, what repartitions queue.
+    queued: AtomicUsize,
 }
 
 impl Pool {
@@ -42,6 +47,7 @@ impl Pool {
         Self {
             limit,
             used: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
         }
     }
 
@@ -63,31 +69,44 @@ impl Pool {
     }
 }
 
+fn queues(reservation: &MemoryReservation) -> bool {
+    reservation.consumer().name().starts_with(QUEUES)
+}
+
 impl MemoryPool for Pool {
     fn name(&self) -> &str {
         "lake"
     }
 
-    fn grow(&self, _: &MemoryReservation, additional: usize) {
+    fn grow(&self, reservation: &MemoryReservation, additional: usize) {
         self.used.fetch_add(additional, Ordering::Relaxed);
+        if queues(reservation) {
+            self.queued.fetch_add(additional, Ordering::Relaxed);
+        }
     }
 
-    fn shrink(&self, _: &MemoryReservation, shrink: usize) {
+    fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
         self.used.fetch_sub(shrink, Ordering::Relaxed);
+        if queues(reservation) {
+            self.queued.fetch_sub(shrink, Ordering::Relaxed);
+        }
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        if reservation.consumer().name().starts_with(NEVER_REFUSED) {
-            self.grow(reservation, additional);
-            return Ok(());
-        }
         let can_spill = reservation.consumer().can_spill();
         let held = reservation.size();
-        let used = self.used.fetch_add(additional, Ordering::Relaxed);
-        if self.allows(can_spill, held, additional, used + additional) {
+        self.grow(reservation, additional);
+        let used = self.used.load(Ordering::Relaxed) - additional;
+        let is_allowed = match queues(reservation) {
+            true => {
+                additional == 0 || self.queued.load(Ordering::Relaxed) <= self.limit / QUEUED_PART
+            }
+            false => self.allows(can_spill, held, additional, used + additional),
+        };
+        if is_allowed {
             return Ok(());
         }
-        self.used.fetch_sub(additional, Ordering::Relaxed);
+        self.shrink(reservation, additional);
         Err(DataFusionError::ResourcesExhausted(format!(
             "{} holds {} and asks for {} more, {} of {} are taken",
             reservation.consumer().name(),

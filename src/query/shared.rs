@@ -1,14 +1,17 @@
-//! Runs once what a statement names once and reads in several places: a common table expression.
+//! Runs parts of a statement before the rest of it: common table expressions that are read in several
+//! places, and groups that are joined.
 //!
-//! The engine puts the expression's plan wherever its name stands, so that a report which compares
+//! The engine puts an expression's plan wherever its name stands, so that a report which compares
 //! the events of an hour with those of all hours would read the lake again for each. Here all places
 //! read one copy of the rows, held in memory or, where there are many, on disk.
+//!
+//! Nor does the engine know how many groups there will be. It would divide millions of rows between
+//! the threads to join them to a few hundred groups, which each thread can hold.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::compute::BatchCoalescer;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::catalog::{Session, TableProvider};
@@ -35,11 +38,13 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
+use super::compact::compact;
+
 /// Of the memory that a session may have, what the rows of one expression may hold.
 const HELD_PART: usize = 4;
 
-/// The plan with every expression that is read in several places as a table: run by then, unless the
-/// plan is only to be explained.
+/// The plan with every expression that is read in several places, and all groups that are joined, as
+/// tables: run by then, unless the plan is only to be explained.
 ///
 /// What reads a table is planned after it was run: then it is known how many rows there are, and
 /// which side of a join is the smaller.
@@ -61,7 +66,8 @@ pub fn share(
         readers,
         plans: HashMap::new(),
     };
-    sharing.replace(plan)
+    let plan = sharing.replace(plan)?;
+    sharing.run_joined_groups(plan)
 }
 
 /// Counts the places in which each expression is read, where each is written out once. False where
@@ -127,6 +133,32 @@ impl Sharing<'_> {
     /// than finding them again.
     fn run(&mut self, alias: &SubqueryAlias) -> Result<LogicalPlan> {
         let plan = self.replace(alias.input.as_ref().clone())?;
+        let plan = self.run_joined_groups(plan)?;
+        self.run_alone(plan, alias)
+    }
+
+    /// Runs what a join reads of groups, once no more can be left out of it.
+    fn run_joined_groups(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        if self.is_explained || !plan.exists(|plan| Ok(matches!(plan, LogicalPlan::Join(_))))? {
+            return Ok(plan);
+        }
+        let plan = self.context.state().optimize(&plan)?;
+        let replaced = plan.transform_up(|plan| {
+            if !matches!(plan, LogicalPlan::Join(_)) {
+                return Ok(Transformed::no(plan));
+            }
+            plan.map_children(|side| match side {
+                LogicalPlan::SubqueryAlias(alias) if is_grouped(&alias.input) => {
+                    let plan = alias.input.as_ref().clone();
+                    self.run_alone(plan, &alias).map(Transformed::yes)
+                }
+                other => Ok(Transformed::no(other)),
+            })
+        })?;
+        Ok(replaced.data)
+    }
+
+    fn run_alone(&self, plan: LogicalPlan, alias: &SubqueryAlias) -> Result<LogicalPlan> {
         let schema = Arc::new(plan.schema().as_arrow().clone());
         let (input, rows) = self.runtime.block_on(async {
             let input = self.context.state().create_physical_plan(&plan).await?;
@@ -148,6 +180,17 @@ impl Sharing<'_> {
         };
         let source = provider_as_source(Arc::new(table));
         LogicalPlanBuilder::scan(alias.alias.clone(), source, None)?.build()
+    }
+}
+
+/// Whether a plan's rows are groups, of which there may be few.
+fn is_grouped(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) => true,
+        LogicalPlan::Projection(projection) => is_grouped(&projection.input),
+        LogicalPlan::Filter(filter) => is_grouped(&filter.input),
+        LogicalPlan::SubqueryAlias(alias) => is_grouped(&alias.input),
+        _ => false,
     }
 }
 
@@ -301,7 +344,11 @@ impl ExecutionPlan for SharedExec {
                 Some(partition) => rows.nth(partition).map_or(0, |(_, rows)| rows.count),
                 None => rows.map(|(_, rows)| rows.count).sum(),
             };
-            statistics.num_rows = Precision::Exact(count);
+            // The engine does not let each thread hold what it knows to be nothing.
+            statistics.num_rows = match count {
+                0 => Precision::Inexact(1),
+                _ => Precision::Exact(count),
+            };
         }
         Ok(Arc::new(statistics))
     }
@@ -334,10 +381,10 @@ async fn keep_all(
                 .with_can_spill(true)
                 .register(pool),
         };
-        let stream = input.execute(partition, context.clone())?;
         let batch_rows = context.session_config().batch_size();
+        let stream = compact(input.execute(partition, context.clone())?, batch_rows);
         tasks.spawn(async move {
-            let kept = kept.fill(stream, batch_rows, most_bytes).await;
+            let kept = kept.fill(stream, most_bytes).await;
             kept.map(|kept| kept.map(|kept| (partition, kept)))
         });
     }
@@ -375,27 +422,14 @@ impl KeptRows {
     async fn fill(
         mut self,
         mut stream: SendableRecordBatchStream,
-        batch_rows: usize,
         most_bytes: usize,
     ) -> Result<Option<Self>> {
-        // Its batches hold their own rows only: what comes in may be a slice of something large.
-        let mut coalescer = BatchCoalescer::new(stream.schema(), batch_rows);
-        loop {
-            let batch = stream.next().await.transpose()?;
-            let is_last = batch.is_none();
-            match batch {
-                Some(batch) => coalescer.push_batch(batch)?,
-                None => coalescer.finish_buffered_batch()?,
-            }
-            while let Some(batch) = coalescer.next_completed_batch() {
-                if !self.keep(batch, most_bytes)? {
-                    return Ok(None);
-                }
-            }
-            if is_last {
-                return Ok(Some(self));
+        while let Some(batch) = stream.next().await.transpose()? {
+            if !self.keep(batch, most_bytes)? {
+                return Ok(None);
             }
         }
+        Ok(Some(self))
     }
 
     fn keep(&mut self, batch: RecordBatch, most_bytes: usize) -> Result<bool> {

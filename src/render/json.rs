@@ -168,9 +168,9 @@ fn write_rows(
 ) -> Result<(), RenderError> {
     let name = Value::from(result.report.name.as_str());
     let mut number = 0;
-    for batch in &result.batches {
+    for batch in result.rows.batches() {
         for row in 0..batch.num_rows() {
-            let object = object(&result.schema, batch, row);
+            let object = object(&result.schema, &batch, row);
             let mut beside = String::new();
             if let Some(suppressed) = result.suppressed.get(number).copied().flatten() {
                 let reason = Value::from(result.suppressions[suppressed].reason.as_str());

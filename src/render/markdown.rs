@@ -100,11 +100,11 @@ pub fn write_report(result: &ReportResult, out: &mut impl Write) -> Result<(), R
     if result.row_count > 0 {
         writeln!(out)?;
         let mut rows = RowsWriter::new(&result.schema, &mut *out)?;
-        for batch in &result.batches {
-            rows.write(batch)?;
+        for batch in result.rows.batches() {
+            rows.write(&batch)?;
         }
         rows.finish()?;
-        let more = result.row_count - result.kept_rows() as u64;
+        let more = result.row_count - result.rows.count() as u64;
         if more > 0 {
             writeln!(out, "\n… and {more} more rows, which are not shown")?;
         }

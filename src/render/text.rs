@@ -62,10 +62,10 @@ pub fn write_report(
     }
     if result.row_count > 0 {
         let mut table = TableWriter::new(result.schema.clone(), layout, &mut *out);
-        for batch in &result.batches {
-            table.write(batch)?;
+        for batch in result.rows.batches() {
+            table.write(&batch)?;
         }
-        table.count_more(result.row_count - result.kept_rows() as u64);
+        table.count_more(result.row_count - result.rows.count() as u64);
         table.finish()?;
     }
     writeln!(out)?;

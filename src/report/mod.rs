@@ -15,6 +15,7 @@ pub mod header;
 pub mod parameter;
 mod place;
 pub mod result;
+pub mod rows;
 pub mod run;
 pub mod standard;
 mod suppress;

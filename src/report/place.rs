@@ -67,7 +67,7 @@ pub fn find_places(
 
 fn event_ids(results: &[ReportResult]) -> HashSet<String> {
     let mut ids = HashSet::new();
-    for batch in results.iter().flat_map(|result| &result.batches) {
+    for batch in results.iter().flat_map(|result| result.rows.batches()) {
         let column = batch.column_by_name("event_id");
         let column = column.and_then(|column| column.as_string_opt::<i32>());
         for id in column.into_iter().flatten().flatten() {

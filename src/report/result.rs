@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use serde::Serialize;
 
 use super::catalogue::Report;
 use super::evidence::Evidence;
 use super::header::Level;
+use super::rows::KeptRows;
 
 /// What a report ends in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -73,20 +73,15 @@ pub struct ReportResult {
     pub sql: String,
     pub schema: SchemaRef,
     /// The rows, in order; at most as many as the run keeps.
-    pub batches: Vec<RecordBatch>,
+    pub rows: KeptRows,
     /// Rows found, those beyond the kept ones included.
     pub row_count: u64,
-    /// For each kept row, which of `suppressions` it matched.
+    /// For each kept row, which of `suppressions` it matched; empty where none matched any.
     pub suppressed: Vec<Option<usize>>,
     pub suppressions: Vec<AppliedSuppression>,
 }
 
 impl ReportResult {
-    /// Rows kept.
-    pub fn kept_rows(&self) -> usize {
-        self.batches.iter().map(RecordBatch::num_rows).sum()
-    }
-
     /// Rows found that no suppression matched.
     pub fn open_rows(&self) -> u64 {
         self.row_count - self.suppressions.iter().map(|s| s.rows).sum::<u64>()

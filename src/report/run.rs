@@ -15,6 +15,7 @@ use super::header::Need;
 use super::parameter::{Engine, ParameterValue};
 use super::place::find_places;
 use super::result::{Answer, ReportResult, ReportRun};
+use super::rows::{KeptRows, RowKeeper};
 use super::standard::{self, Of, Pattern};
 use super::suppress;
 use crate::lake::LakeState;
@@ -269,7 +270,7 @@ fn rows_of(
     let mut result = without_rows(report, values);
     result.schema = rows.schema();
     let mut suppressor = suppress::Suppressor::new(report, &request.config, request.today);
-    let mut kept = 0;
+    let mut keeper = RowKeeper::new(rows.schema())?;
     // Without what it asks for, a report would list everything there is.
     let batches = rows.take(if is_asked(report, values) {
         usize::MAX
@@ -280,15 +281,13 @@ fn rows_of(
         let batch = batch?;
         result.row_count += batch.num_rows() as u64;
         let suppressed = suppressor.look(&batch)?;
-        let room = request.max_rows - kept;
-        let batch = batch.slice(0, batch.num_rows().min(room));
-        kept += batch.num_rows();
-        result
-            .suppressed
-            .extend(suppressed.into_iter().take(batch.num_rows()));
-        if batch.num_rows() > 0 {
-            result.batches.push(batch);
-        }
+        let room = batch.num_rows().min(request.max_rows - keeper.count());
+        keeper.keep(&batch.slice(0, room))?;
+        result.suppressed.extend(suppressed.into_iter().take(room));
+    }
+    result.rows = keeper.finish()?;
+    if result.suppressed.iter().all(Option::is_none) {
+        result.suppressed = Vec::new();
     }
     (result.suppressions, result.reasons) = suppressor.finish();
     Ok(result)
@@ -310,7 +309,7 @@ fn without_rows(report: &Arc<Report>, values: &BTreeMap<String, ParameterValue>)
             .template
             .text(Engine::DataFusion, |name| values.get(name)),
         schema: Arc::new(Schema::empty()),
-        batches: Vec::new(),
+        rows: KeptRows::default(),
         row_count: 0,
         suppressed: Vec::new(),
         suppressions: Vec::new(),

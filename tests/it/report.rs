@@ -179,9 +179,9 @@ fn run_case(case: &Case) -> ReportRun {
 fn rows(run: &ReportRun) -> Vec<Value> {
     let result = &run.results[0];
     let mut rows = Vec::new();
-    for batch in &result.batches {
+    for batch in result.rows.batches() {
         for row in 0..batch.num_rows() {
-            let text = json::object(&result.schema, batch, row);
+            let text = json::object(&result.schema, &batch, row);
             rows.push(serde_json::from_str(&text).expect("a row is JSON"));
         }
     }

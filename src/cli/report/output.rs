@@ -74,8 +74,8 @@ fn write_rows(
         color: false,
     };
     let mut writer = RowWriter::new(format, &result.schema, layout, out)?;
-    for batch in &result.batches {
-        writer.write(batch)?;
+    for batch in result.rows.batches() {
+        writer.write(&batch)?;
     }
     writer.finish()
 }

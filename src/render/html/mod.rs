@@ -100,7 +100,7 @@ impl Page<'_> {
         let context = section::context(self.run, result, &rows, id)?;
         let (before, after) = self.rendered("report.html.jinja", context)?;
         out.write_all(before.as_bytes())?;
-        if result.kept_rows() > 0 {
+        if result.rows.count() > 0 {
             write!(out, "<script type=\"application/json\" id=\"{id}-rows\">")?;
             rows.write_json(out)?;
             out.write_all(b"</script>")?;

@@ -86,7 +86,7 @@ impl<'a> Rows<'a> {
         let Some(event_id) = self.event_id else {
             return Ok(false);
         };
-        for batch in &self.result.batches {
+        for batch in self.result.rows.batches() {
             let reader = Reader::new(batch.column(event_id).as_ref())?;
             for row in 0..batch.num_rows() {
                 if self.place(&reader, row)?.is_some() {
@@ -137,8 +137,8 @@ impl<'a> Rows<'a> {
         visit: &mut dyn FnMut(Row) -> Result<(), HtmlError>,
     ) -> Result<(), HtmlError> {
         let mut index = 0;
-        for batch in &self.result.batches {
-            let readers = readers(batch)?;
+        for batch in self.result.rows.batches() {
+            let readers = readers(&batch)?;
             for row in 0..batch.num_rows() {
                 if index >= limit {
                     return Ok(());

@@ -221,7 +221,7 @@ pub fn context(
     let header = &result.report.header;
     let attention = Attention::of(result);
     let static_rows = rows.static_rows()?;
-    let kept_rows = result.kept_rows();
+    let kept_rows = result.rows.count();
     let drawing = chart::draw(result, id)?;
     Ok(Value::from(Serde(Section {
         id,

@@ -25,7 +25,7 @@ pub fn draw(result: &ReportResult, id: &str) -> Result<Drawing, HtmlError> {
     let Some(chart) = &result.report.header.chart else {
         return Ok(Drawing::default());
     };
-    if result.kept_rows() == 0 {
+    if result.rows.count() == 0 {
         return Ok(Drawing::default());
     }
     let points = match Points::read(result, chart)? {
@@ -46,10 +46,10 @@ pub fn draw(result: &ReportResult, id: &str) -> Result<Drawing, HtmlError> {
     let mut notes = Vec::new();
     if svg.is_none() {
         notes.push("No chart: no row has what it would show.".to_owned());
-    } else if result.row_count > result.kept_rows() as u64 {
+    } else if result.row_count > result.rows.count() as u64 {
         notes.push(format!(
             "Drawn from the first {} of {} rows.",
-            grouped(result.kept_rows() as u64),
+            grouped(result.rows.count() as u64),
             grouped(result.row_count)
         ));
     }

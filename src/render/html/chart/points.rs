@@ -58,8 +58,8 @@ impl Points {
                 return Ok(Err(name.clone()));
             }
         }
-        for batch in &result.batches {
-            points.read_batch(batch, chart)?;
+        for batch in result.rows.batches() {
+            points.read_batch(&batch, chart)?;
         }
         Ok(Ok(points))
     }
