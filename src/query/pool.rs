@@ -168,11 +168,31 @@ mod tests {
         let merge = MemoryConsumer::new("merge").register(&pool);
         merge.try_grow(100).expect("the floor");
         merge.try_grow(1).expect_err("no more than the floor");
-        let repartition = spilling("RepartitionExec[0]");
-        repartition.try_grow(300).expect("its first batch");
-        repartition.try_grow(300).expect("and every other");
-        assert_eq!(pool.reserved(), 2800);
-        drop((sort, join, group, merge, repartition));
+        assert_eq!(pool.reserved(), 2200);
+        drop((sort, join, group, merge));
         assert_eq!(pool.reserved(), 0);
+    }
+
+    #[test]
+    fn queues_have_their_part_even_where_all_is_taken() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(Pool::new(LIMIT));
+        let join = MemoryConsumer::new("join").register(&pool);
+        join.try_grow(LIMIT).expect("all of it");
+        let queue = |part: usize| {
+            MemoryConsumer::new(format!("RepartitionExec[{part}]"))
+                .with_can_spill(true)
+                .register(&pool)
+        };
+        let (one, other) = (queue(0), queue(1));
+        one.try_grow(150).expect("an eighth");
+        other.try_grow(51).expect_err("for all of them together");
+        other
+            .try_grow(0)
+            .expect("rows without columns have no bytes");
+        other.try_grow(50).expect("the rest of the eighth");
+        one.shrink(100);
+        other.try_grow(100).expect("what was taken from a queue");
+        drop((one, other));
+        queue(2).try_grow(200).expect("all of the eighth again");
     }
 }

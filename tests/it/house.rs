@@ -56,7 +56,15 @@ const FENCES: &[(&str, &[&str])] = &[
     ("fearless_simd", &["container/structure.rs"]),
     ("flate2", &["container/content.rs", "cli/export.rs"]),
     ("libdeflater", &["container/content.rs"]),
-    ("parquet", &["lake/", "render/parquet.rs", "render/mod.rs"]),
+    (
+        "parquet",
+        &[
+            "lake/",
+            "render/parquet.rs",
+            "report/rows.rs",
+            "render/mod.rs",
+        ],
+    ),
     (
         "arrow",
         &[
