@@ -101,6 +101,8 @@ pub fn run() -> ExitCode {
         verbose: cli.verbose,
     };
     trace(manner);
+    // Rows that wait on disk keep a file open for each batch: more than a shell may allow at first.
+    let _ = rlimit::increase_nofile_limit(u64::from(u32::MAX));
     let outcome = match cli.command {
         Command::Convert(args) => convert::run(args, manner),
         Command::Inspect(args) => inspect::run(&args),

@@ -253,7 +253,7 @@ impl ExecutionPlan for CompactExec {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Int64Array, StringViewArray};
+    use arrow::array::{Int64Array, StringViewArray, StringViewBuilder};
     use datafusion::datasource::memory::MemorySourceConfig;
     use datafusion::physical_expr::PhysicalSortExpr;
     use datafusion::physical_expr::expressions::col;
@@ -267,13 +267,24 @@ mod tests {
         batches.iter().map(get_record_batch_memory_size).sum()
     }
 
-    #[test]
-    fn a_sort_is_given_slices_as_rows_of_their_own() {
-        let numbers: ArrayRef = Arc::new((0..100_000).collect::<Int64Array>());
-        let texts = (0..100_000).map(|number| Some(format!("the text of the number {number}")));
+    fn numbered_texts(rows: i64) -> RecordBatch {
+        let numbers: ArrayRef = Arc::new((0..rows).collect::<Int64Array>());
+        let texts = (0..rows).map(|number| Some(format!("the text of the number {number}")));
         let texts: ArrayRef = Arc::new(texts.collect::<StringViewArray>());
         let columns = [("number", numbers), ("text", texts)];
-        let whole = RecordBatch::try_from_iter(columns).expect("columns of one length");
+        RecordBatch::try_from_iter(columns).expect("columns of one length")
+    }
+
+    fn run(plan: &Arc<dyn ExecutionPlan>) -> Vec<RecordBatch> {
+        let stream = plan.execute(0, Arc::default()).expect("one partition");
+        let runtime = Runtime::new().expect("a runtime");
+        let batches = runtime.block_on(stream.try_collect());
+        batches.expect("rows in memory")
+    }
+
+    #[test]
+    fn a_sort_is_given_slices_as_rows_of_their_own() {
+        let whole = numbered_texts(100_000);
         let slices: Vec<_> = (0..100).map(|i| whole.slice(i * 1000, 1000)).collect();
         let whole_size = get_record_batch_memory_size(&whole);
         assert_eq!(counted(&slices), 100 * whole_size);
@@ -285,14 +296,52 @@ mod tests {
         let plan = CompactHeldRows.optimize(sort, &ConfigOptions::default());
         let plan = plan.expect("nothing but the input changes");
         assert_eq!(plan.name(), "SortExec");
-        let stream = plan.children()[0].execute(0, Arc::default());
-        let batches: Vec<RecordBatch> = Runtime::new()
-            .expect("a runtime")
-            .block_on(stream.expect("one partition").try_collect())
-            .expect("rows in memory");
+        let batches = run(plan.children()[0]);
         assert!(counted(&batches) < 2 * whole_size);
         let rows = concat_batches(&whole.schema(), &batches).expect("one schema");
         assert_eq!(rows, whole);
-        assert_eq!(rows.column(0).null_count(), 0);
+    }
+
+    #[test]
+    fn small_batches_are_put_together() {
+        let whole = numbered_texts(10_000);
+        // Every other has its own buffers, as if it came another way.
+        let small = (0..1000).map(|i| match i % 2 {
+            0 => whole.slice(i * 10, 10),
+            _ => map_columns(&whole.slice(i * 10, 10), copied).expect("texts and numbers"),
+        });
+        let schema = whole.schema();
+        let input = MemorySourceConfig::try_new_exec(&[small.collect()], schema.clone(), None);
+        let plan: Arc<dyn ExecutionPlan> = Arc::new(CompactExec {
+            input: input.expect("one schema"),
+        });
+        let batches = run(&plan);
+        // The engine's batches have 8192 rows, and half of that is enough.
+        let rows: Vec<_> = batches.iter().map(RecordBatch::num_rows).collect();
+        assert_eq!(rows, [4100, 4100, 1800]);
+        let buffers = batches
+            .iter()
+            .map(|batch| batch.column(1).as_string_view().data_buffers().len());
+        assert!(buffers.sum::<usize>() < 10);
+        assert!(counted(&batches) < 2 * get_record_batch_memory_size(&whole));
+        let rows = concat_batches(&schema, &batches).expect("one schema");
+        assert_eq!(rows, whole);
+    }
+
+    #[test]
+    fn a_text_that_many_rows_share_is_not_copied_for_each() {
+        let text = "a text too long for a view ".repeat(100);
+        let mut shared = StringViewBuilder::new().with_deduplicate_strings();
+        (0..5000).for_each(|_| shared.append_value(&text));
+        let column: ArrayRef = Arc::new(shared.finish());
+        let batch = RecordBatch::try_from_iter([("text", column)]).expect("one column");
+        let halves = vec![batch.slice(0, 2500), batch.slice(2500, 2500)];
+        let input = MemorySourceConfig::try_new_exec(&[halves], batch.schema(), None);
+        let plan: Arc<dyn ExecutionPlan> = Arc::new(CompactExec {
+            input: input.expect("one schema"),
+        });
+        let batches = run(&plan);
+        assert_eq!(batches, [batch]);
+        assert!(counted(&batches) < 5000 * 2 * VIEW_BYTES + 10 * text.len());
     }
 }

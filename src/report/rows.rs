@@ -67,3 +67,69 @@ impl RowKeeper {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{
+        ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMillisecondArray,
+    };
+    use arrow::compute::concat_batches;
+
+    use super::*;
+
+    #[test]
+    fn rows_come_back_as_they_were_kept() {
+        let some = |row: i64| (row % 7 != 0).then_some(row);
+        let rows = || (0..20_000).map(some);
+        let texts = rows().map(|row| row.map(|row| format!("role {}", row % 10)));
+        let columns: [(&str, ArrayRef); 5] = [
+            ("text", Arc::new(texts.collect::<StringArray>())),
+            ("number", Arc::new(rows().collect::<Int64Array>())),
+            (
+                "share",
+                Arc::new(
+                    rows()
+                        .map(|row| row.map(|row| row as f64 / 3.0))
+                        .collect::<Float64Array>(),
+                ),
+            ),
+            (
+                "truth",
+                Arc::new(
+                    rows()
+                        .map(|row| row.map(|row| row % 2 == 0))
+                        .collect::<BooleanArray>(),
+                ),
+            ),
+            (
+                "time",
+                Arc::new(rows().collect::<TimestampMillisecondArray>()),
+            ),
+        ];
+        let whole = RecordBatch::try_from_iter(columns).expect("columns of one length");
+        let mut keeper = RowKeeper::new(whole.schema()).expect("plain types");
+        for part in 0..4 {
+            keeper
+                .keep(&whole.slice(part * 5000, 5000))
+                .expect("plain types");
+        }
+        let kept = keeper.finish().expect("plain types");
+        assert_eq!(kept.count(), 20_000);
+        for _ in 0..2 {
+            let batches: Vec<_> = kept.batches().collect();
+            let rows = concat_batches(&whole.schema(), &batches).expect("one schema");
+            assert_eq!(rows, whole);
+        }
+        assert!(kept.file.len() * 3 < whole.get_array_memory_size());
+    }
+
+    #[test]
+    fn no_rows_are_no_batches() {
+        assert_eq!(KeptRows::default().batches().count(), 0);
+        let keeper = RowKeeper::new(Arc::new(arrow::datatypes::Schema::empty()));
+        let kept = keeper.and_then(RowKeeper::finish).expect("an empty file");
+        assert_eq!((kept.count(), kept.batches().count()), (0, 0));
+    }
+}

@@ -119,6 +119,74 @@ fn expressions_of_many_rows_are_kept_on_disk_or_found_anew() {
     assert_eq!(answer(&joined, &some), "{\"n\":208080}\n");
 }
 
+/// Of groups that are joined it is known how many there are, so that what they are joined to need not
+/// be divided.
+#[test]
+fn groups_that_are_joined_are_found_first() {
+    let cores = ["--threads", "4", "--format", "ndjson"];
+    for condition in ["n > 0", "n > 3", "n < 0"] {
+        let having = condition.replace('n', "count(*)");
+        let statement = format!(
+            "SELECT o.dt, o.table_name, count(DISTINCT o.event_id) AS events, max(g.n) AS n \
+             FROM operations o LEFT JOIN (SELECT dt, table_name, count(*) AS n FROM events \
+             GROUP BY dt, table_name HAVING {having}) g \
+             ON o.dt = g.dt AND o.table_name = g.table_name \
+             GROUP BY o.dt, o.table_name ORDER BY 1, 2"
+        );
+        let plan = answer(&format!("EXPLAIN ANALYZE {statement}"), &cores);
+        assert!(plan.contains("SharedExec: g, rows="), "{plan}");
+        assert!(plan.contains("HashJoinExec: mode=CollectLeft"), "{plan}");
+        assert!(!plan.contains("HashJoinExec: mode=Partitioned"), "{plan}");
+        let by_rows = format!(
+            "SELECT dt, table_name, events, CASE WHEN {condition} THEN n END AS n FROM \
+             (SELECT o.dt, o.table_name, count(DISTINCT o.event_id) AS events, \
+             count(DISTINCT e.event_id) AS n FROM operations o LEFT JOIN events e \
+             ON o.dt = e.dt AND o.table_name = e.table_name GROUP BY o.dt, o.table_name) \
+             ORDER BY 1, 2"
+        );
+        let rows = answer(&statement, &cores);
+        assert!(!rows.is_empty(), "{statement}");
+        assert_eq!(rows, answer(&by_rows, &cores), "{statement}");
+    }
+    // No more is read for them than is asked for.
+    let one_day = "EXPLAIN ANALYZE SELECT o.event_id FROM operations o \
+         JOIN (SELECT dt, table_name FROM events GROUP BY dt, table_name) g \
+         ON o.dt = g.dt AND o.table_name = g.table_name WHERE g.dt = '2025-03-10'";
+    let plan = answer(one_day, &cores);
+    assert!(plan.contains("SharedExec: g, rows="), "{plan}");
+    assert!(plan.contains("events/dt=2025-03-10"), "{plan}");
+    assert!(!plan.contains("events/dt=2025-03-09"), "{plan}");
+    assert!(!plan.contains("events/dt=2025-03-11"), "{plan}");
+}
+
+/// Rows that are divided queue up where one thread gets nearly all of them and sorts; the queue is
+/// short, and what is more than that goes to disk and comes back.
+#[test]
+fn divided_rows_that_queue_up_are_kept_on_disk() {
+    let sql = "SELECT count(*) AS n, count(DISTINCT k) AS keys, max(place) AS last FROM \
+         (SELECT k, row_number() OVER (PARTITION BY part ORDER BY k) AS place FROM \
+         (SELECT a.event_id || b.event_id || c.event_id AS k, \
+         CASE WHEN a.event_id = b.event_id THEN c.event_id ELSE 'most' END AS part FROM events a \
+         CROSS JOIN events b CROSS JOIN (SELECT * FROM events LIMIT 40) c))";
+    let little = [
+        "--memory-limit",
+        "32",
+        "--threads",
+        "4",
+        "--format",
+        "ndjson",
+    ];
+    let expected = "{\"n\":416160,\"keys\":416160,\"last\":412080}\n";
+    assert_eq!(answer(sql, &little), expected);
+    let plan = answer(&format!("EXPLAIN ANALYZE {sql}"), &little);
+    let divided = plan.split("RepartitionExec: partitioning=Hash").skip(1);
+    let spilled = divided.filter(|plan| {
+        let count = plan.split("spill_count=").nth(1).expect("it counts");
+        !count.starts_with('0')
+    });
+    assert!(spilled.count() > 0, "{plan}");
+}
+
 /// Of a join it is the filtered events that are held, not the operations, of which there are more
 /// in smaller files.
 #[test]
