@@ -42,7 +42,7 @@ use table::LakeTable;
 
 /// Bytes that sorting, grouping and joining may hold before they spill to disk, unless told
 /// otherwise.
-pub const DEFAULT_MEMORY_LIMIT_BYTES: usize = 384 << 20;
+pub const DEFAULT_MEMORY_LIMIT_BYTES: usize = 320 << 20;
 
 /// The schema that the tables stand in.
 const SCHEMA: &str = "public";
