@@ -10,7 +10,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 /// Rows in order, held as a Parquet file in memory: principals, tables and addresses come again and
-/// again, so that it takes a tenth of what they take as they are.
+/// again, so that it takes a fraction of what they take as they are.
 #[derive(Debug, Default)]
 pub struct KeptRows {
     file: Bytes,
