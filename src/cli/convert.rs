@@ -16,8 +16,8 @@ use crate::convert::keep::Keep;
 use crate::convert::object::{MAX_KEPT_BYTES, Rules};
 use crate::convert::summary::Summary;
 use crate::convert::unit::error_chain;
-use crate::convert::{self, ConvertError, Progress, Workshop};
-use crate::lake::LakeState;
+use crate::convert::{self, Bounds, ConvertError, Progress, Workshop};
+use crate::lake::{Holder, LakeState, Lock};
 use crate::lake::receipt::{EventFilter, EventWindow};
 use crate::select::Selectors;
 
@@ -142,7 +142,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
     let runtime = runtime()?;
     let progress = Arc::new(Progress::default());
     let signal = watch_signals(runtime.handle(), progress.clone());
-    let store = args.s3.open_store(&args.lake, runtime.handle())?;
+    let mut store = args.s3.open_store(&args.lake, runtime.handle())?;
     // Listing a large archive takes long: what is wrong with the lake is told before.
     LakeState::check(&store, &keep.describe())?;
     let sources = args.sources.iter().map(|text| Source::parse(text));
@@ -159,13 +159,15 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
         rules: Arc::new(Rules {
             keep,
             filter,
+            hashes: false,
             max_kept_bytes: MAX_KEPT_BYTES,
         }),
         runtime: runtime.handle().clone(),
         progress: progress.clone(),
     };
+    let _lock = Lock::take(&mut store, &Holder::this_process(Timestamp::now().to_string()))?;
     let display = Display::start(progress, expected, manner);
-    let ended = convert::run(&workshop, &store, listing);
+    let ended = convert::run(&workshop, &store, listing, Bounds::default());
     drop(display);
     let summary = match ended {
         Err(ConvertError::Interrupted) => {

@@ -94,6 +94,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let rules = Rules {
         keep: Keep::all(),
         filter: EventFilter::default(),
+        hashes: false,
         max_kept_bytes: MAX_KEPT_BYTES,
     };
     let mut decoder = Decoder::default();

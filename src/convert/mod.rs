@@ -14,10 +14,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::ScopedJoinHandle;
+use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
-use crate::archive::{Listing, ObjectKey};
+use crate::archive::{Listing, ObjectKey, ObjectRef};
+use crate::lake::seen::Known;
 use crate::lake::{
     FORMAT, LakeError, LakeState, Plan, PlannedObject, PlannedUnit, Receipt, Store, settle, state,
 };
@@ -46,74 +48,188 @@ pub enum ConvertError {
     Interrupted,
 }
 
-/// Converts what is listed into the lake, after what earlier runs have left unfinished.
-pub fn run(workshop: &Workshop, store: &Store, listing: Listing) -> Result<Summary, ConvertError> {
-    let mut lake = LakeState::open_or_create(store, &workshop.rules.keep.describe())?;
-    lake.remove_leftovers(store)?;
-    let mut summary = Summary::of_listing(&listing);
-    let mut plans = Vec::new();
-    let mut dates = BTreeSet::new();
-
-    for plan in std::mem::take(&mut lake.unfinished) {
-        tracing::info!(units = plan.units.len(), "finishing an interrupted run");
-        for unit in &plan.units {
-            dates.extend(lake.dates_of(&unit.unit));
-        }
-        let mut units = plan.units;
-        units.retain(|unit| !lake.receipts.contains_key(&unit.unit));
-        let rules = workshop.rules.with_filter(plan.filter);
-        run_units(
-            &workshop.with_rules(rules),
-            store,
-            &mut lake,
-            &units,
-            |receipt| {
-                summary.add_resumed(receipt);
-                dates.extend(receipt.parts.iter().map(|part| part.dt.clone()));
-            },
-        )?;
-        plans.push(plan.path);
-    }
-
-    let filter = &workshop.rules.filter;
-    let planned = listing.objects.into_iter().map(|object| PlannedObject {
-        uri: object.uri.into(),
-        size_bytes: object.size,
-        etag: object.etag.map(Into::into),
-    });
-    let (done, new): (Vec<_>, Vec<_>) = planned.partition(|object| lake.is_done(object, filter));
-    summary.objects.already_done += done.len() as u64;
-    drop(done);
-    let units = plan_units(new, &workshop.rules);
-    if !units.is_empty() {
-        let plan = Plan {
-            format: FORMAT,
-            filter: filter.clone(),
-            units,
-        };
-        plans.push(state::write_plan(store, &plan_name(&plan), &plan)?);
-        run_units(workshop, store, &mut lake, &plan.units, |receipt| {
-            summary.add(receipt);
-            dates.extend(receipt.parts.iter().map(|part| part.dt.clone()));
-        })?;
-    }
-    let settled = settle::settle(store, &mut lake, &dates)?;
-    // Until here an early end leaves the plans, and with them what is to be settled.
-    for plan in plans {
-        store.delete(&plan).map_err(LakeError::from)?;
-    }
-    summary.settle(settled, &lake);
-    Ok(summary)
+/// How far a run goes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Bounds {
+    /// What becomes of objects whose content changed under their names.
+    pub changed: OnChange,
+    /// Compressed bytes of new objects, the oldest first; at least one object is taken.
+    pub max_bytes: Option<u64>,
+    /// No unit begins later.
+    pub deadline: Option<Instant>,
 }
 
-/// Runs the units in their order. Each is fetched while the one before it is decoded, and decoded
+/// What becomes of an object that was converted with another size or ETag. CloudTrail never writes
+/// an object twice: it is a copy made otherwise, or was tampered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnChange {
+    /// It is named and not read; what the lake has of it stays.
+    #[default]
+    Refuse,
+    /// It is read, and what the lake has of its earlier content no longer counts.
+    Redo,
+}
+
+/// Converts what is listed into the lake, after what earlier runs have left unfinished.
+pub fn run(
+    workshop: &Workshop,
+    store: &Store,
+    listing: Listing,
+    bounds: Bounds,
+) -> Result<Summary, ConvertError> {
+    let lake = LakeState::open_or_create(store, &workshop.rules.keep.describe())?;
+    lake.remove_leftovers(store)?;
+    let mut run = Run {
+        workshop,
+        store,
+        bounds,
+        summary: Summary::of_listing(&listing),
+        dates: BTreeSet::new(),
+        finished_plans: Vec::new(),
+        has_unfinished_plan: false,
+        lake,
+    };
+    let converted = run
+        .finish_plans()
+        .and_then(|()| run.convert_new(listing.objects));
+    let ended = match converted {
+        // What was converted is settled all the same: it counts from now on.
+        Ok(()) | Err(ConvertError::Interrupted) => {
+            let settled = settle::settle(store, &mut run.lake, &run.dates)?;
+            run.summary.settle(settled, &run.lake);
+            converted
+        }
+        failed => failed,
+    };
+    ended?;
+    // Until here an early end leaves the plans, and with them what is to be settled.
+    for plan in run.finished_plans {
+        store.delete(&plan).map_err(LakeError::from)?;
+    }
+    Ok(run.summary)
+}
+
+/// A conversion under way.
+struct Run<'r> {
+    workshop: &'r Workshop,
+    store: &'r Store,
+    bounds: Bounds,
+    lake: LakeState,
+    summary: Summary,
+    /// Event dates that were written to.
+    dates: BTreeSet<String>,
+    finished_plans: Vec<String>,
+    /// Whether there was no time to finish what an earlier run had left.
+    has_unfinished_plan: bool,
+}
+
+impl Run<'_> {
+    fn finish_plans(&mut self) -> Result<(), ConvertError> {
+        for plan in std::mem::take(&mut self.lake.unfinished) {
+            tracing::info!(units = plan.units.len(), "finishing an interrupted run");
+            for unit in &plan.units {
+                self.dates.extend(self.lake.dates_of(&unit.unit));
+            }
+            let mut units = plan.units;
+            units.retain(|unit| !self.lake.receipts.contains_key(&unit.unit));
+            let rules = self.workshop.rules.with(plan.filter, plan.hashes);
+            let workshop = self.workshop.with_rules(rules);
+            let left = self.run_plan(&workshop, &units, plan.path, Summary::add_resumed)?;
+            self.has_unfinished_plan |= left > 0;
+        }
+        Ok(())
+    }
+
+    fn convert_new(&mut self, objects: Vec<ObjectRef>) -> Result<(), ConvertError> {
+        let rules = &self.workshop.rules;
+        let mut new = Vec::new();
+        for object in objects {
+            let mut object = PlannedObject {
+                uri: object.uri.into(),
+                size_bytes: object.size,
+                etag: object.etag.map(Into::into),
+                replaces: 0,
+            };
+            match self.lake.seen.judge(&object, &rules.filter) {
+                Known::Done => self.summary.objects.already_done += 1,
+                Known::Changed { .. } if self.bounds.changed == OnChange::Refuse => {
+                    self.summary.refuse_changed(&object);
+                }
+                Known::Changed { contents } => {
+                    object.replaces = contents;
+                    new.push(object);
+                }
+                Known::New => new.push(object),
+            }
+        }
+        if self.has_unfinished_plan {
+            // They may stand in that plan: planned once more, they would be converted twice.
+            self.summary.objects.deferred += new.len() as u64;
+            return Ok(());
+        }
+        let mut units = plan_units(new, rules);
+        if let Some(max_bytes) = self.bounds.max_bytes {
+            self.summary.objects.deferred += cut(&mut units, max_bytes, rules);
+        }
+        if units.is_empty() {
+            return Ok(());
+        }
+        let plan = Plan {
+            format: FORMAT,
+            filter: rules.filter.clone(),
+            hashes: rules.hashes,
+            units,
+        };
+        let path = state::write_plan(self.store, &plan_name(&plan), &plan)?;
+        let left = self.run_plan(self.workshop, &plan.units, path, Summary::add)?;
+        self.summary.objects.deferred += left;
+        Ok(())
+    }
+
+    /// Runs units of a plan; returns how many of their objects there was no time for. Without any the
+    /// plan is finished.
+    fn run_plan(
+        &mut self,
+        workshop: &Workshop,
+        units: &[PlannedUnit],
+        path: String,
+        add: fn(&mut Summary, &Receipt),
+    ) -> Result<u64, ConvertError> {
+        let objects = units.iter().map(|unit| unit.objects.len() as u64);
+        let mut left: u64 = objects.sum();
+        let Self {
+            store,
+            lake,
+            summary,
+            dates,
+            bounds,
+            ..
+        } = self;
+        let ended = run_units(workshop, store, units, bounds.deadline, |receipt| {
+            left -= receipt.objects.len() as u64;
+            add(summary, &receipt);
+            dates.extend(receipt.parts.iter().map(|part| part.dt.clone()));
+            lake.add_receipt(receipt);
+        });
+        for unit in self.lake.seen.replaced_in_units().into_keys() {
+            self.dates.extend(self.lake.dates_of(unit));
+        }
+        ended?;
+        if left == 0 {
+            self.finished_plans.push(path);
+        }
+        Ok(left)
+    }
+}
+
+/// Runs the units in their order, as far as the time reaches. Each is fetched while the one before it is decoded, and decoded
 /// while the one before it is finished: so neither the cores nor the network wait.
 fn run_units(
     workshop: &Workshop,
     store: &Store,
-    lake: &mut LakeState,
     units: &[PlannedUnit],
-    mut done: impl FnMut(&Receipt),
+    deadline: Option<Instant>,
+    mut done: impl FnMut(Receipt),
 ) -> Result<(), ConvertError> {
     let mut finish = |running: ScopedJoinHandle<'_, Result<Receipt, ConvertError>>| {
         let converted = running
@@ -128,14 +244,16 @@ fn run_units(
                 tracing::warn!(object = object.object.uri, "{problem}");
             }
         }
-        done(&receipt);
-        lake.add_receipt(receipt);
+        done(receipt);
         Ok::<(), ConvertError>(())
     };
     std::thread::scope(|scope| {
         let mut under_way = VecDeque::new();
         let (_, mut may_decode) = mpsc::channel();
         for unit in units {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                break;
+            }
             if workshop.progress.interrupted.load(Ordering::Relaxed) {
                 return Err(ConvertError::Interrupted);
             }
@@ -156,8 +274,7 @@ fn run_units(
                 finish(first)?;
             }
         }
-        under_way.into_iter().try_for_each(&mut finish)?;
-        Ok(())
+        under_way.into_iter().try_for_each(&mut finish)
     })
 }
 
@@ -189,6 +306,33 @@ fn plan_units(objects: Vec<PlannedObject>, rules: &Rules) -> Vec<PlannedUnit> {
         units.push(named_unit(&day, unit, rules));
     }
     units
+}
+
+/// Leaves out what lies beyond so many compressed bytes; returns how many objects that are.
+fn cut(units: &mut Vec<PlannedUnit>, max_bytes: u64, rules: &Rules) -> u64 {
+    let objects = |units: &[PlannedUnit]| units.iter().map(|u| u.objects.len() as u64).sum::<u64>();
+    let before = objects(units);
+    let mut bytes = 0;
+    let mut kept = Vec::new();
+    for unit in units.drain(..) {
+        let fitting = unit.objects.iter().take_while(|object| {
+            let is_first = bytes == 0;
+            bytes += object.size_bytes.max(1);
+            is_first || bytes <= max_bytes
+        });
+        match fitting.count() {
+            0 => break,
+            all if all == unit.objects.len() => kept.push(unit),
+            some => {
+                let day = unit.unit.split('-').next().unwrap_or_default();
+                let objects = unit.objects[..some].to_vec();
+                kept.push(named_unit(day, objects, rules));
+                break;
+            }
+        }
+    }
+    *units = kept;
+    before - objects(units)
 }
 
 /// A unit's name is made from all that its bytes depend on.

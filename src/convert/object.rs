@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest, Sha256};
+
 use super::keep::Keep;
 use crate::container::{Content, Inflater, Piece, Splitter, Step, Window};
 use crate::event::batch::{Rows, RowsBuilder};
@@ -29,16 +31,19 @@ const EVENTS_A_LOOK: u32 = 256;
 pub struct Rules {
     pub keep: Keep,
     pub filter: EventFilter,
+    /// Whether objects are hashed, as integrity digests need it.
+    pub hashes: bool,
     /// Usually [`MAX_KEPT_BYTES`].
     pub max_kept_bytes: usize,
 }
 
 impl Rules {
-    /// The same with another filter.
-    pub fn with_filter(&self, filter: EventFilter) -> Self {
+    /// The same with another filter, hashing or not.
+    pub fn with(&self, filter: EventFilter, hashes: bool) -> Self {
         Self {
             keep: self.keep.clone(),
             filter,
+            hashes,
             max_kept_bytes: self.max_kept_bytes,
         }
     }
@@ -58,6 +63,8 @@ pub struct DecodedObject {
     pub problem: Option<String>,
     pub inflated_bytes: u64,
     pub gzip_members: Option<u32>,
+    /// Of the inflated bytes, hexadecimal; where all of them were read and were to be hashed.
+    pub sha256: Option<String>,
     /// `kept` holds the events with rows.
     pub counts: RecordCounts,
 }
@@ -122,6 +129,8 @@ struct Place<'s> {
     has_values: bool,
     /// Memory of the rows of the objects before it in the group.
     kept_bytes_before: usize,
+    /// Of the bytes inflated so far.
+    hash: Option<Sha256>,
 }
 
 /// A `userIdentity` that rows have already.
@@ -155,6 +164,7 @@ impl GroupDecoder<'_> {
             problem: Some(problem),
             inflated_bytes: 0,
             gzip_members: None,
+            sha256: None,
             counts: RecordCounts::default(),
         });
     }
@@ -171,6 +181,7 @@ impl GroupDecoder<'_> {
             is_digest: false,
             has_values: false,
             kept_bytes_before: self.decoder.builder.needed_bytes(),
+            hash: self.rules.hashes.then(Sha256::new),
         };
         let quarantined_before = self.quarantine.len();
         self.pieces(&mut content, &mut window, &mut place);
@@ -194,6 +205,10 @@ impl GroupDecoder<'_> {
             problem,
             inflated_bytes: content.inflated_bytes(),
             gzip_members: Some(content.gzip_members()).filter(|members| *members > 1),
+            sha256: place
+                .hash
+                .filter(|_| content.damage().is_none())
+                .map(|hash| format!("{:x}", hash.finalize())),
             counts: place.counts,
         });
     }
@@ -216,7 +231,11 @@ impl GroupDecoder<'_> {
             match splitter.next(window, content.is_finished()) {
                 Step::End => return,
                 Step::NeedMore(used) => {
+                    let known_bytes = window.bytes().len() - used;
                     content.fill(&mut self.decoder.inflater, window, used);
+                    if let Some(hash) = &mut place.hash {
+                        hash.update(&window.bytes()[known_bytes..]);
+                    }
                     splitter.window_moved();
                 }
                 Step::Piece(Piece::Value {

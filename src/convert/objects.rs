@@ -34,6 +34,7 @@ pub fn write_objects(
         records_not_selected: object.counts.not_selected as i64,
         records_duplicate: object.counts.duplicate as i64,
         records_quarantined: object.counts.quarantined as i64,
+        sha256: object.sha256.as_deref(),
     });
     let date = keys.first().and_then(|key| key.as_ref()?.date);
     let dt = date.map_or_else(|| time::day_text(None), |date| date.to_string());

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::unit::error_chain;
 use crate::archive::Listing;
 use crate::lake::receipt::{RecordCounts, Tally};
-use crate::lake::{LakeState, ObjectStatus, Receipt};
+use crate::lake::{LakeState, ObjectStatus, PlannedObject, Receipt};
 
 /// Problems named in a summary; beyond it they are counted, and stand in the receipts.
 const MAX_PROBLEMS: usize = 1000;
@@ -43,6 +43,8 @@ pub struct ObjectCounts {
     /// Read, to the end or as far as the damage lets.
     pub converted: u64,
     pub already_done: u64,
+    /// Left for the next run by the budget of bytes or time.
+    pub deferred: u64,
     /// Could not be read, or were deleted since they were listed.
     pub failed: u64,
     pub out_of_selection: u64,
@@ -50,6 +52,8 @@ pub struct ObjectCounts {
     pub damaged: u64,
     /// Of `failed`: those deleted since they were listed.
     pub gone: u64,
+    /// Of `failed`: those whose content changed since they were converted, and that were not read.
+    pub changed: u64,
     /// `out_of_selection` by reason.
     pub out_of_selection_by_reason: Tally,
     /// Folders that were not listed at all, by reason: what is in them is not counted.
@@ -135,6 +139,17 @@ impl Summary {
         });
     }
 
+    /// Counts an object that has another content than the one that was converted.
+    pub fn refuse_changed(&mut self, object: &PlannedObject) {
+        self.objects.failed += 1;
+        self.objects.changed += 1;
+        self.problem(
+            &object.uri,
+            "its size or ETag changed since it was converted: not read, what the lake has of it \
+             stays; --changed redo takes the new content instead",
+        );
+    }
+
     /// Adds a unit of this run.
     pub fn add(&mut self, receipt: &Receipt) {
         for object in &receipt.objects {
@@ -211,6 +226,7 @@ impl Summary {
             objects: objects.listed
                 == objects.converted
                     + objects.already_done
+                    + objects.deferred
                     + objects.failed
                     + objects.out_of_selection,
             records: self.records.is_balanced(),
@@ -220,7 +236,7 @@ impl Summary {
 
     /// Whether something was quarantined or could not be read.
     pub fn is_incomplete(&self) -> bool {
-        !self.problems.is_empty()
+        !self.problems.is_empty() || self.objects.deferred > 0
     }
 }
 

@@ -154,6 +154,7 @@ pub fn convert_unit(
             problem: decoded.problem,
             inflated_bytes: decoded.inflated_bytes,
             gzip_members: decoded.gzip_members,
+            sha256: decoded.sha256,
             counts: decoded.counts,
         });
     }

@@ -139,6 +139,8 @@ pub struct ReceiptRow<'a> {
     pub records_not_selected: i64,
     pub records_duplicate: i64,
     pub records_quarantined: i64,
+    /// Of the inflated bytes, hexadecimal; where the run was to hash them.
+    pub sha256: Option<&'a str>,
 }
 
 /// One row a CloudTrail event.
@@ -369,5 +371,6 @@ impl Table for Receipts {
         required(column("records_not_selected", Cell::Long(|r| Some(r.records_not_selected)), Unique, "Records of other services, or not selected")),
         required(column("records_duplicate", Cell::Long(|r| Some(r.records_duplicate)), Unique, "Copies of events that the unit had already")),
         required(column("records_quarantined", Cell::Long(|r| Some(r.records_quarantined)), Unique, "Records that cannot be read")),
+        text("sha256", |r| r.sha256, Unique, "SHA-256 of its inflated bytes, as integrity digests name it; where --verify hashed it"),
     ];
 }

@@ -8,6 +8,7 @@
 //! <lake>/_dynatrail/plans/<plan>.json.zst          which objects make which unit
 //! <lake>/_dynatrail/receipts/<unit>.json.zst       what a unit did, counted
 //! <lake>/_dynatrail/settlements/<part>.json.zst    which part replaces which, without duplicates
+//! <lake>/_dynatrail/lock                          who writes to it, while somebody does
 //! <lake>/_dynatrail/quarantine/<unit>.ndjson.zst   what could not be read, with its reason
 //! ```
 //!
@@ -19,16 +20,20 @@ mod engine_store;
 pub mod export;
 mod gather;
 mod hybrid;
+pub mod lock;
 pub mod objects;
 pub mod part;
+mod process;
 pub mod quarantine;
 pub mod receipt;
 pub mod s3;
+pub mod seen;
 pub mod settle;
 pub mod state;
 pub mod store;
 pub mod writer;
 
+pub use lock::{Holder, Lock};
 pub use receipt::{ObjectReceipt, ObjectStatus, Part, Plan, PlannedObject, PlannedUnit, Receipt};
 pub use state::{LakeDescription, LakeState};
 pub use store::{Store, StoreError};
@@ -67,6 +72,8 @@ pub enum LakeError {
         "{0} holds files but is no lake: it has no _dynatrail/lake.json; choose an empty or new place"
     )]
     NotEmpty(String),
+    #[error("{place} is being written by {holder}; one run at a time")]
+    Held { place: String, holder: String },
     #[error(
         "the lake keeps other events: it was made with {lake}, this run asks for {asked}; write to another lake"
     )]

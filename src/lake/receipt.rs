@@ -11,6 +11,14 @@ pub struct PlannedObject {
     pub size_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub etag: Option<String>,
+    /// How many earlier contents of the object this one stands for: CloudTrail never writes an
+    /// object twice, so it is more than none only where somebody chose to read a changed one.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub replaces: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// The objects that become the parts of one piece of work.
@@ -84,6 +92,9 @@ impl EventFilter {
 pub struct Plan {
     pub format: u32,
     pub filter: EventFilter,
+    /// Whether the objects' contents are hashed on the way.
+    #[serde(default)]
+    pub hashes: bool,
     pub units: Vec<PlannedUnit>,
 }
 
@@ -146,6 +157,9 @@ pub struct ObjectReceipt {
     /// Gzip members, where there is more than the one that AWS writes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub gzip_members: Option<u32>,
+    /// Of the inflated bytes, hexadecimal; where the run was to hash them and all were read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sha256: Option<String>,
     #[serde(flatten)]
     pub counts: RecordCounts,
 }
@@ -207,4 +221,14 @@ pub struct Settlement {
     pub part: Option<Part>,
     /// Events (in `events`) or operations (in `operations`) dropped.
     pub dropped_rows: u64,
+    /// Whether these were of objects whose content was replaced, and not copies.
+    #[serde(default)]
+    pub of_replaced: bool,
+}
+
+impl Settlement {
+    /// Whether its rows are events, and not operations.
+    pub fn is_of_events(&self) -> bool {
+        self.replaces.starts_with("events/")
+    }
 }

@@ -1,6 +1,8 @@
 //! Settles duplicates across units: of an event that stands in several parts, one copy stays.
 //!
 //! The copy with the smallest source object, then position, stays; no order of work changes that.
+//! Before that go the rows of objects whose content was replaced by a later one.
+//!
 //! A part that loses rows is written anew under a name made from what it lost, and replaced by a
 //! settlement, so that readers who go by the receipts never see both.
 
@@ -54,36 +56,87 @@ pub fn settle(
 ) -> Result<u64, LakeError> {
     let mut dropped = 0;
     for date in dates {
-        let parts: Vec<Part> = state
-            .parts()
-            .into_iter()
-            .filter(|part| part.dt == *date)
-            .collect();
-        let events: Vec<&Part> = parts.iter().filter(|p| p.table == Events::NAME).collect();
-        let losers = find_losers(store, &events)?;
-        for (part, losers) in events.iter().zip(&losers).filter(|(_, l)| !l.is_empty()) {
-            let kept = KeptRows::of(store, part, losers)?;
-            let operations = parts
-                .iter()
-                .find(|other| other.table == Operations::NAME && stem(other) == stem(part));
-            // An earlier run may have come as far as the operations.
-            let operations = operations.filter(|part| part.rows == kept.operations.len() as u64);
-            if let Some(operations) = operations {
-                let path = settled_path(operations, losers);
-                rewrite::<Operations>(store, state, operations, (path, &kept.operations))?;
-            }
-            let path = settled_path(part, losers);
-            dropped += rewrite::<Events>(store, state, part, (path, &kept.events))?;
-        }
+        settle_date(store, state, date, Reason::Replaced)?;
+        dropped += settle_date(store, state, date, Reason::Copies)?;
     }
     Ok(dropped)
 }
 
-/// What the parts of one unit and date share in their names, settled or not.
+/// Why rows are dropped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    /// Their object has another content now, which was read instead.
+    Replaced,
+    /// Another copy of the event stays.
+    Copies,
+}
+
+fn settle_date(
+    store: &Store,
+    state: &mut LakeState,
+    date: &str,
+    reason: Reason,
+) -> Result<u64, LakeError> {
+    let mut dropped = 0;
+    let parts: Vec<Part> = state
+        .parts()
+        .into_iter()
+        .filter(|part| part.dt == *date)
+        .collect();
+    let events: Vec<&Part> = parts.iter().filter(|p| p.table == Events::NAME).collect();
+    let losers = match reason {
+        Reason::Replaced => find_replaced(store, state, &events)?,
+        Reason::Copies => find_losers(store, &events)?,
+    };
+    for (part, losers) in events.iter().zip(&losers).filter(|(_, l)| !l.is_empty()) {
+        let kept = KeptRows::of(store, part, losers)?;
+        let operations = parts
+            .iter()
+            .find(|other| other.table == Operations::NAME && stem(other) == stem(part));
+        // An earlier run may have come as far as the operations.
+        let operations = operations.filter(|part| part.rows == kept.operations.len() as u64);
+        let mut rewriting = Rewriting {
+            store,
+            state,
+            losers,
+            reason,
+        };
+        if let Some(operations) = operations {
+            rewriting.rewrite::<Operations>(operations, &kept.operations)?;
+        }
+        dropped += rewriting.rewrite::<Events>(part, &kept.events)?;
+    }
+    Ok(dropped)
+}
+
+/// What the parts of one unit and date share in their names, settled or not: the unit's name.
 fn stem(part: &Part) -> &str {
     let name = part.path.rsplit('/').next().unwrap_or(&part.path);
     let name = name.trim_end_matches(".parquet");
     name.split_once(".s").map_or(name, |(stem, _)| stem)
+}
+
+/// For every part, the provenance of the rows whose object has another content now.
+fn find_replaced(
+    store: &Store,
+    state: &LakeState,
+    parts: &[&Part],
+) -> Result<Vec<BTreeSet<Provenance>>, LakeError> {
+    let replaced = state.seen.replaced_in_units();
+    let mut losers = vec![BTreeSet::new(); parts.len()];
+    for (part, losers) in parts.iter().zip(&mut losers) {
+        let Some(objects) = replaced.get(stem(part)) else {
+            continue;
+        };
+        for batch in read_part(store, part, Some(&["source", "source_position"]))? {
+            for (source, position) in provenance_of(&batch?) {
+                if objects.contains(source) {
+                    losers.insert((Arc::from(source), position));
+                }
+            }
+        }
+    }
+    Ok(losers)
 }
 
 /// Rows of parts: by the part's place among the parts, the rows.
@@ -191,16 +244,48 @@ impl KeptRows {
     }
 }
 
-/// Writes a part anew, under a path, with the rows that stay; returns how many were dropped.
-fn rewrite<T: Table>(
+/// The rewriting of the parts of one unit and date.
+struct Rewriting<'a> {
+    store: &'a Store,
+    state: &'a mut LakeState,
+    losers: &'a BTreeSet<Provenance>,
+    reason: Reason,
+}
+
+impl Rewriting<'_> {
+    /// Writes a part anew with the rows that stay; returns how many were dropped.
+    fn rewrite<T: Table>(&mut self, part: &Part, stays: &[bool]) -> Result<u64, LakeError> {
+        let path = settled_path(part, self.losers);
+        let written = write_rows_that_stay::<T>(self.store, part, &path, stays)?;
+        let dropped_rows = part.rows - written.rows;
+        if dropped_rows == 0 {
+            return Ok(0);
+        }
+        let settlement = Settlement {
+            format: FORMAT,
+            replaces: part.path.clone(),
+            part: (written.rows > 0).then_some(written),
+            dropped_rows,
+            of_replaced: self.reason == Reason::Replaced,
+        };
+        write_settlement(self.store, &settlement)?;
+        self.store.delete(&part.path)?;
+        self.state
+            .settlements
+            .insert(part.path.clone(), settlement);
+        Ok(dropped_rows)
+    }
+}
+
+fn write_rows_that_stay<T: Table>(
     store: &Store,
-    state: &mut LakeState,
     part: &Part,
-    (path, stays): (String, &[bool]),
-) -> Result<u64, LakeError> {
+    path: &str,
+    stays: &[bool],
+) -> Result<Part, LakeError> {
     let format = PartFormat::of::<T>();
     let mut stays = stays.iter();
-    let mut writer = PartWriter::create(store, &path, &format)?;
+    let mut writer = PartWriter::create(store, path, &format)?;
     let mut kept_rows = 0;
     for batch in read_part(store, part, None)? {
         let batch = batch?;
@@ -216,36 +301,24 @@ fn rewrite<T: Table>(
                 .map(|column| format.encode(column, &values_of::<T>(column, batch.column(column))))
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|source| LakeError::Write {
-                    path: store.full_path(&path),
+                    path: store.full_path(path),
                     source,
                 })?;
             writer.append(chunks)?;
             kept_rows += batch.num_rows() as u64;
         }
     }
-    let dropped_rows = part.rows - kept_rows;
-    if dropped_rows == 0 {
-        return Ok(0);
-    }
     let size_bytes = match kept_rows {
         0 => 0,
+        _ if kept_rows == part.rows => part.size_bytes,
         _ => writer.finish()?,
     };
-    let settlement = Settlement {
-        format: FORMAT,
-        replaces: part.path.clone(),
-        part: (kept_rows > 0).then(|| Part {
-            path,
-            rows: kept_rows,
-            size_bytes,
-            ..part.clone()
-        }),
-        dropped_rows,
-    };
-    write_settlement(store, &settlement)?;
-    store.delete(&part.path)?;
-    state.settlements.insert(part.path.clone(), settlement);
-    Ok(dropped_rows)
+    Ok(Part {
+        path: path.to_owned(),
+        rows: kept_rows,
+        size_bytes,
+        ..part.clone()
+    })
 }
 
 /// The values of a column as they were read.

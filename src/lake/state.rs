@@ -1,13 +1,13 @@
 //! What a lake holds, read from its description, plans, receipts and settlements.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::Hasher;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::receipt::{EventFilter, Part, Plan, PlannedObject, Receipt, RecordCounts, Settlement};
+use super::receipt::{EventFilter, Part, Plan, Receipt, RecordCounts, Settlement};
+use super::seen::SeenObjects;
+use super::lock::LOCK;
 use super::{FORMAT, LakeError, Store};
 use crate::event::schema::{Events, Operations, Receipts, Table};
 
@@ -51,6 +51,7 @@ impl LakeDescription {
 pub struct Unfinished {
     pub path: String,
     pub filter: EventFilter,
+    pub hashes: bool,
     /// All units of the plan, with or without a receipt.
     pub units: Vec<super::PlannedUnit>,
 }
@@ -63,8 +64,8 @@ pub struct LakeState {
     /// Receipts without their objects, by unit.
     pub receipts: BTreeMap<String, Receipt>,
     pub settlements: BTreeMap<String, Settlement>,
-    done: HashMap<u128, Vec<u32>>,
-    filters: Vec<EventFilter>,
+    /// The objects of the receipts.
+    pub seen: SeenObjects,
 }
 
 impl LakeState {
@@ -78,8 +79,7 @@ impl LakeState {
             unfinished: Vec::new(),
             receipts: BTreeMap::new(),
             settlements: BTreeMap::new(),
-            done: HashMap::new(),
-            filters: Vec::new(),
+            seen: SeenObjects::default(),
         };
         for (path, _) in store.list(RECEIPTS)? {
             let receipt: Receipt = read_packed(store, &path)?;
@@ -96,6 +96,7 @@ impl LakeState {
             state.unfinished.push(Unfinished {
                 path,
                 filter: plan.filter,
+                hashes: plan.hashes,
                 units: plan.units,
             });
         }
@@ -115,7 +116,7 @@ impl LakeState {
         match Self::load(store) {
             Ok(state) => state.description.admits(selection).map(|()| state),
             Err(LakeError::NotALake(_)) => {
-                if !store.list("")?.is_empty() {
+                if store.list("")?.iter().any(|(path, _)| path != LOCK) {
                     return Err(LakeError::NotEmpty(store.place()));
                 }
                 let description = LakeDescription {
@@ -131,36 +132,11 @@ impl LakeState {
         }
     }
 
-    /// Takes a receipt on; its objects are remembered as done, not kept in memory.
+    /// Takes a receipt on; its objects are remembered as seen, not kept in memory.
     pub fn add_receipt(&mut self, mut receipt: Receipt) {
-        let filter = match self.filters.iter().position(|f| *f == receipt.filter) {
-            Some(filter) => filter,
-            None => {
-                self.filters.push(receipt.filter.clone());
-                self.filters.len() - 1
-            }
-        };
-        for object in std::mem::take(&mut receipt.objects) {
-            if object.status.is_done() {
-                let filters = self
-                    .done
-                    .entry(object_identity(&object.object))
-                    .or_default();
-                filters.push(filter as u32);
-            }
-        }
+        self.seen.add(&receipt);
+        receipt.objects = Vec::new();
         self.receipts.insert(receipt.unit.clone(), receipt);
-    }
-
-    /// Whether the object was converted before, keeping all that this filter asks for.
-    pub fn is_done(&self, object: &PlannedObject, filter: &EventFilter) -> bool {
-        self.done
-            .get(&object_identity(object))
-            .is_some_and(|filters| {
-                filters
-                    .iter()
-                    .any(|done| self.filters[*done as usize].covers(filter))
-            })
     }
 
     /// The parts that count, by path: those of receipts, less those replaced.
@@ -183,15 +159,20 @@ impl LakeState {
         parts.map(|part| part.dt.clone()).collect()
     }
 
-    /// Counts over all receipts, with duplicates across units taken off what was kept.
+    /// Counts over all receipts: with duplicates across units taken off what was kept, and without
+    /// the records of contents that were replaced.
     pub fn counts(&self) -> RecordCounts {
         let mut counts = RecordCounts::default();
         for receipt in self.receipts.values() {
             counts.add(&receipt.counts);
         }
-        let settled = self.settled_events();
-        counts.kept -= settled;
-        counts.duplicate += settled;
+        for settlement in self.settlements.values().filter(|s| s.is_of_events()) {
+            counts.kept -= settlement.dropped_rows;
+            match settlement.of_replaced {
+                true => counts.seen -= settlement.dropped_rows,
+                false => counts.duplicate += settlement.dropped_rows,
+            }
+        }
         counts
     }
 
@@ -199,7 +180,7 @@ impl LakeState {
     pub fn settled_events(&self) -> u64 {
         self.settlements
             .values()
-            .filter(|settlement| settlement.replaces.starts_with("events/"))
+            .filter(|settlement| settlement.is_of_events() && !settlement.of_replaced)
             .map(|settlement| settlement.dropped_rows)
             .sum()
     }
@@ -227,15 +208,6 @@ impl super::ObjectStatus {
             Self::Failed | Self::Gone => false,
         }
     }
-}
-
-fn object_identity(object: &PlannedObject) -> u128 {
-    let mut hasher = SipHasher24::new();
-    hasher.write(object.uri.as_bytes());
-    hasher.write_u8(0);
-    hasher.write_u64(object.size_bytes);
-    hasher.write(object.etag.as_deref().unwrap_or_default().as_bytes());
-    hasher.finish128().as_u128()
 }
 
 /// Stores a plan before any of its units is worked on; the path it stands at.

@@ -1,7 +1,7 @@
 //! Where a lake lives: a folder, or a prefix of an S3 bucket. Files appear whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,9 +10,13 @@ use futures::TryStreamExt;
 use object_store::aws::AmazonS3;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
-use parquet::errors::ParquetError;
-use parquet::file::reader::{ChunkReader, Length};
 use tokio::runtime::Handle;
+
+mod reader;
+
+pub use reader::StoreReader;
+
+use super::lock::Lease;
 
 /// The size of the pieces in which large files go to S3, in bytes.
 const UPLOAD_PART_BYTES: usize = 8 << 20;
@@ -37,6 +41,8 @@ pub enum StoreError {
         path: String,
         source: object_store::Error,
     },
+    #[error("cannot {action} {path}: the lock of the lake is lost, another run may hold it")]
+    LockLost { action: &'static str, path: String },
 }
 
 /// A place for files with relative paths such as `events/dt=2025-01-02/x.parquet`.
@@ -49,6 +55,8 @@ pub enum Store {
         client: Arc<AmazonS3>,
         prefix: String,
         runtime: Handle,
+        /// Of a run that writes: without it nothing is written.
+        lease: Option<Arc<Lease>>,
     },
 }
 
@@ -64,6 +72,20 @@ impl Store {
             client: Arc::new(client),
             prefix: prefix.trim_matches('/').to_owned(),
             runtime,
+            lease: None,
+        }
+    }
+
+    /// Whether this run may still write: a lock in S3 can be lost to another run.
+    fn ensure_held(&self, action: &'static str, path: &str) -> Result<(), StoreError> {
+        match self {
+            Self::S3 {
+                lease: Some(lease), ..
+            } if !lease.is_held() => Err(StoreError::LockLost {
+                action,
+                path: self.full_path(path),
+            }),
+            _ => Ok(()),
         }
     }
 
@@ -146,6 +168,7 @@ impl Store {
 
     /// Removes a file; it is no error if there is none.
     pub fn delete(&self, path: &str) -> Result<(), StoreError> {
+        self.ensure_held("remove", path)?;
         match self {
             Self::Local { root } => match fs::remove_file(root.join(path)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -189,6 +212,7 @@ impl Store {
         Ok(StoreWriter {
             target: Some(target),
             name: self.full_path(path),
+            lease: self.lease(),
             written_bytes: 0,
         })
     }
@@ -238,7 +262,14 @@ impl Store {
         Ok(())
     }
 
-    fn location(&self, path: &str) -> ObjectPath {
+    fn lease(&self) -> Option<Arc<Lease>> {
+        match self {
+            Self::Local { .. } => None,
+            Self::S3 { lease, .. } => lease.clone(),
+        }
+    }
+
+    pub(super) fn location(&self, path: &str) -> ObjectPath {
         match self {
             Self::Local { .. } => ObjectPath::from(path),
             Self::S3 { prefix, .. } => ObjectPath::from(format!("{prefix}/{path}")),
@@ -259,7 +290,7 @@ impl Store {
     }
 }
 
-fn local(action: &'static str, path: PathBuf, source: io::Error) -> StoreError {
+pub(super) fn local(action: &'static str, path: PathBuf, source: io::Error) -> StoreError {
     StoreError::Local {
         action,
         path,
@@ -267,9 +298,32 @@ fn local(action: &'static str, path: PathBuf, source: io::Error) -> StoreError {
     }
 }
 
-fn create_parent(path: &Path) -> Result<(), StoreError> {
+pub(super) fn create_parent(path: &Path) -> Result<(), StoreError> {
     let parent = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(|source| local("create", parent.to_owned(), source))
+    create_folder(parent).map_err(|source| local("create", parent.to_owned(), source))
+}
+
+/// Makes a folder, with those above it, so that it outlasts a power cut.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder.parent().unwrap_or(Path::new("."));
+    create_folder(above)?;
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => persist_names(above),
+    }
+}
+
+/// Brings the names in a folder to the disk: a receipt must not outlast a power cut that its parts
+/// do not.
+fn persist_names(folder: &Path) -> io::Result<()> {
+    match folder.as_os_str().is_empty() {
+        true => File::open("."),
+        false => File::open(folder),
+    }?
+    .sync_all()
 }
 
 fn list_folder(
@@ -304,6 +358,7 @@ fn list_folder(
 pub struct StoreWriter {
     target: Option<Target>,
     name: String,
+    lease: Option<Arc<Lease>>,
     written_bytes: u64,
 }
 
@@ -334,6 +389,12 @@ impl StoreWriter {
 
     /// Makes the file appear.
     pub fn finish(mut self) -> Result<(), StoreError> {
+        if self.lease.as_ref().is_some_and(|lease| !lease.is_held()) {
+            return Err(StoreError::LockLost {
+                action: "write",
+                path: self.name.clone(),
+            });
+        }
         match self.target.take().expect("a writer is finished once") {
             Target::Local {
                 file,
@@ -348,6 +409,7 @@ impl StoreWriter {
                     .and_then(|()| create_parent(&path))
                     .and_then(|()| {
                         fs::rename(&staging, &path)
+                            .and_then(|()| persist_names(path.parent().unwrap_or(Path::new("."))))
                             .map_err(|source| local("write", path.clone(), source))
                     });
                 if finished.is_err() {
@@ -435,64 +497,6 @@ impl Drop for StoreWriter {
                 let _ = runtime.block_on(upload.abort());
             }
             _ => {}
-        }
-    }
-}
-
-/// Reads pieces of one file.
-pub enum StoreReader {
-    Local {
-        file: Arc<File>,
-        length: u64,
-    },
-    S3 {
-        client: Arc<AmazonS3>,
-        runtime: Handle,
-        location: ObjectPath,
-        length: u64,
-    },
-}
-
-impl Length for StoreReader {
-    fn len(&self) -> u64 {
-        match self {
-            Self::Local { length, .. } | Self::S3 { length, .. } => *length,
-        }
-    }
-}
-
-impl ChunkReader for StoreReader {
-    type T = Box<dyn Read>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        match self {
-            Self::Local { file, .. } => {
-                let mut file = file.try_clone()?;
-                file.seek(SeekFrom::Start(start))?;
-                Ok(Box::new(io::BufReader::new(file)))
-            }
-            Self::S3 { length, .. } => {
-                let rest = self.get_bytes(start, (length - start) as usize)?;
-                Ok(Box::new(io::Cursor::new(rest)))
-            }
-        }
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        match self {
-            Self::Local { file, .. } => {
-                let mut bytes = vec![0; length];
-                std::os::unix::fs::FileExt::read_exact_at(&**file, &mut bytes, start)?;
-                Ok(bytes.into())
-            }
-            Self::S3 {
-                client,
-                runtime,
-                location,
-                ..
-            } => runtime
-                .block_on(client.get_range(location, start..start + length as u64))
-                .map_err(|error| ParquetError::External(Box::new(error))),
         }
     }
 }

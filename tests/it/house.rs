@@ -50,7 +50,13 @@ const FENCES: &[(&str, &[&str])] = &[
     ("globset", &["archive/"]),
     (
         "object_store",
-        &["lake/engine_store.rs", "lake/s3.rs", "lake/store.rs"],
+        &[
+            "lake/engine_store.rs",
+            "lake/lock.rs",
+            "lake/s3.rs",
+            "lake/store.rs",
+            "lake/store/",
+        ],
     ),
     ("simd_json", &["event/parse.rs"]),
     ("fearless_simd", &["container/structure.rs"]),
@@ -77,6 +83,7 @@ const FENCES: &[(&str, &[&str])] = &[
         ],
     ),
     ("datafusion", &["query/"]),
+    ("rustix", &["lake/process.rs"]),
     ("async_trait", &["query/"]),
     ("hmac", &["query/redact.rs"]),
     ("toml", &["report/"]),

@@ -63,6 +63,7 @@ fn an_object_that_keeps_too_much_is_left_at_a_limit_and_costs_the_next_nothing()
     let rules = Rules {
         keep: Keep::dynamodb(),
         filter: EventFilter::default(),
+        hashes: false,
         max_kept_bytes: 1 << 20,
     };
     let records = |count: usize| -> Vec<String> {

@@ -1,0 +1,135 @@
+//! Which objects a lake has converted: a set by name, size and ETag, made from the receipts.
+//!
+//! An archive has millions of objects, so an entry is small: names and contents are remembered as
+//! 64-bit hashes. Two names of one hash make an object look changed, which is told; they cannot make
+//! it look done, for that the contents would have to agree too.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher24;
+
+use super::receipt::{EventFilter, PlannedObject, Receipt};
+
+/// What the lake knows of an object of the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// It has not been converted, or not all that is asked for now.
+    New,
+    /// It was converted, keeping all that is asked for.
+    Done,
+    /// Its name was converted with another size or ETag.
+    Changed {
+        /// How many contents it has had.
+        contents: u32,
+    },
+}
+
+/// One conversion of an object.
+#[derive(Clone, Copy)]
+struct Entry {
+    content: u64,
+    unit: u32,
+    filter: u16,
+    /// How many earlier contents it stands for.
+    replaces: u16,
+}
+
+/// The set.
+#[derive(Default)]
+pub struct SeenObjects {
+    units: Vec<String>,
+    filters: Vec<EventFilter>,
+    /// The first conversion of each name.
+    first: HashMap<u64, Entry>,
+    /// The others of names that were converted several times.
+    further: HashMap<u64, Vec<Entry>>,
+    /// Names of which a content was replaced.
+    replaced: BTreeMap<u64, String>,
+}
+
+impl SeenObjects {
+    /// Takes the objects of a receipt on.
+    pub fn add(&mut self, receipt: &Receipt) {
+        let filter = self.filter(&receipt.filter);
+        let unit = self.units.len() as u32;
+        self.units.push(receipt.unit.clone());
+        for object in receipt.objects.iter().filter(|o| o.status.is_done()) {
+            let planned = &object.object;
+            let name = hash(&planned.uri);
+            let entry = Entry {
+                content: content(planned),
+                unit,
+                filter,
+                replaces: u16::try_from(planned.replaces).unwrap_or(u16::MAX),
+            };
+            if planned.replaces > 0 {
+                self.replaced.insert(name, planned.uri.clone());
+            }
+            if let Some(other) = self.first.insert(name, entry) {
+                self.further.entry(name).or_default().push(other);
+            }
+        }
+    }
+
+    /// The number of a filter; beyond what can be numbered one that covers nothing.
+    fn filter(&mut self, filter: &EventFilter) -> u16 {
+        let known = self.filters.iter().position(|known| known == filter);
+        let number = known.unwrap_or(self.filters.len());
+        if known.is_none() && number < usize::from(u16::MAX) {
+            self.filters.push(filter.clone());
+        }
+        u16::try_from(number).unwrap_or(u16::MAX)
+    }
+
+    fn entries(&self, name: u64) -> impl Iterator<Item = &Entry> {
+        let further = self.further.get(&name).into_iter().flatten();
+        self.first.get(&name).into_iter().chain(further)
+    }
+
+    /// What is known of an object as it is listed now.
+    pub fn judge(&self, object: &PlannedObject, filter: &EventFilter) -> Known {
+        let name = hash(&object.uri);
+        let Some(newest) = self.entries(name).map(|entry| entry.replaces).max() else {
+            return Known::New;
+        };
+        let own = content(object);
+        let mut current = self.entries(name).filter(|e| e.replaces == newest).peekable();
+        if current.peek().is_some_and(|entry| entry.content != own) {
+            return Known::Changed {
+                contents: u32::from(newest) + 1,
+            };
+        }
+        let is_covered = current.any(|entry| {
+            let done = self.filters.get(usize::from(entry.filter));
+            done.is_some_and(|done| done.covers(filter))
+        });
+        if is_covered { Known::Done } else { Known::New }
+    }
+
+    /// The objects whose rows of a unit no longer count, since a later content replaced them.
+    pub fn replaced_in_units(&self) -> BTreeMap<&str, BTreeSet<&str>> {
+        let mut replaced: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (name, uri) in &self.replaced {
+            let newest = self.entries(*name).map(|entry| entry.replaces).max();
+            for entry in self.entries(*name).filter(|e| Some(e.replaces) < newest) {
+                let unit = self.units[entry.unit as usize].as_str();
+                replaced.entry(unit).or_default().insert(uri);
+            }
+        }
+        replaced
+    }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = SipHasher24::new();
+    hasher.write(text.as_bytes());
+    hasher.finish()
+}
+
+fn content(object: &PlannedObject) -> u64 {
+    let mut hasher = SipHasher24::new();
+    hasher.write_u64(object.size_bytes);
+    hasher.write(object.etag.as_deref().unwrap_or_default().as_bytes());
+    hasher.finish()
+}
