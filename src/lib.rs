@@ -12,6 +12,7 @@
 //! convert    the loop over units that joins them
 //! query      lake ─SQL, bound values─► rows
 //! report     queries/ ─header, parameters─► rows ─evidence─► one of four answers
+//! nightly    what a run from cron remembers and tells beside converting and reporting
 //! render     rows and runs of reports ─► terminal, JSON, CSV, Markdown, Parquet, HTML
 //! ```
 //!
@@ -26,6 +27,7 @@ pub mod container;
 pub mod convert;
 pub mod event;
 pub mod lake;
+pub mod nightly;
 pub mod query;
 pub mod render;
 pub mod report;

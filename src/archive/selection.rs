@@ -33,6 +33,9 @@ pub struct Selection {
     pub until: Option<Timestamp>,
     /// An object of date `d` can hold events of `d - late_days` to the end of `d`.
     pub late_days: u32,
+    /// The first and the last date of the keys that are listed, whenever their events were.
+    pub first_key_date: Option<Date>,
+    pub last_key_date: Option<Date>,
     pub kinds: Kinds,
 }
 
@@ -45,6 +48,8 @@ impl Selection {
             since: None,
             until: None,
             late_days: DEFAULT_LATE_DAYS,
+            first_key_date: None,
+            last_key_date: None,
             kinds: Kinds::LogInput,
         }
     }
@@ -149,19 +154,21 @@ impl Selection {
 
     /// The first wanted date of a key: a file is never older than its events.
     fn first_date(&self) -> Option<Date> {
-        self.since.map(date_of)
+        self.since.map(date_of).max(self.first_key_date)
     }
 
     /// The last wanted date of a key: that of the last wanted instant, and `late_days` more.
     fn last_date(&self) -> Option<Date> {
-        let until = self.until?;
-        let last = until
-            .checked_sub(SignedDuration::from_nanos(1))
-            .unwrap_or(until);
-        let days = i32::try_from(self.late_days)
-            .unwrap_or(i32::MAX)
-            .min(MAX_LATE_DAYS);
-        Some(date_of(last).saturating_add(days.days()))
+        let by_event = self.until.map(|until| {
+            let last = until
+                .checked_sub(SignedDuration::from_nanos(1))
+                .unwrap_or(until);
+            let days = i32::try_from(self.late_days)
+                .unwrap_or(i32::MAX)
+                .min(MAX_LATE_DAYS);
+            date_of(last).saturating_add(days.days())
+        });
+        by_event.into_iter().chain(self.last_key_date).min()
     }
 
     /// Judges a folder, whose text ends with `/`, by the rules of [`Selection::admits`].

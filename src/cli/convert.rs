@@ -1,25 +1,22 @@
 //! `dynatrail convert`: archives in, a lake out.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::Ordering;
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 
 use super::aws::{S3Args, runtime};
 use super::progress::{Display, Expected};
+use super::selection::{EventTimeArgs, SelectionArgs, list};
+use super::signals::watch_signals;
 use super::terminal::tell;
 use super::{Manner, Outcome};
-use crate::archive::{Archive, Kinds, Listing, Selection, Source, parse_since, parse_until};
-use crate::convert::keep::Keep;
+use crate::archive::{Archive, Source};
 use crate::convert::object::{MAX_KEPT_BYTES, Rules};
 use crate::convert::summary::Summary;
-use crate::convert::unit::error_chain;
 use crate::convert::{self, Bounds, ConvertError, Progress, Workshop};
 use crate::lake::{Holder, LakeState, Lock};
-use crate::lake::receipt::{EventFilter, EventWindow};
-use crate::select::Selectors;
 
 /// Converts CloudTrail archives into a lake of DynamoDB events.
 ///
@@ -42,51 +39,16 @@ pub struct Args {
     #[arg(long, value_name = "LAKE")]
     lake: String,
 
-    /// Only this account's events; may be repeated.
-    #[arg(long, value_name = "ID", value_parser = account_id, help_heading = "Selection")]
-    account: Vec<String>,
+    #[command(flatten)]
+    what: SelectionArgs,
 
-    /// Only this region's events; may be repeated. The region to sign for is found by itself, or
-    /// given by --aws-region.
-    #[arg(long, value_name = "REGION", help_heading = "Selection")]
-    region: Vec<String>,
+    #[command(flatten)]
+    when: EventTimeArgs,
 
-    /// Only events from here on: RFC 3339, a date (its beginning, UTC), or a span back such as
-    /// -30d.
-    #[arg(
-        long,
-        value_name = "TIME",
-        allow_hyphen_values = true,
-        help_heading = "Selection"
-    )]
-    since: Option<String>,
-
-    /// Only events before: RFC 3339, a date (its end, UTC), or a span back such as -12h.
-    #[arg(
-        long,
-        value_name = "TIME",
-        allow_hyphen_values = true,
-        help_heading = "Selection"
-    )]
-    until: Option<String>,
-
-    /// How many days late events may be delivered; further key dates are not listed.
-    #[arg(long, value_name = "DAYS", default_value = "2", value_parser = days, help_heading = "Selection")]
-    late: u32,
-
-    /// Keeps what these event selectors would log: the JSON of put-event-selectors or the output
-    /// of get-event-selectors.
-    #[arg(
-        long,
-        value_name = "FILE",
-        conflicts_with = "all",
-        help_heading = "Selection"
-    )]
-    event_selectors: Option<PathBuf>,
-
-    /// Keeps every API event of every service.
-    #[arg(long, help_heading = "Selection")]
-    all: bool,
+    /// Hashes every object's inflated bytes on the way, so that they can be held against the
+    /// integrity digests without being read again.
+    #[arg(long)]
+    hash: bool,
 
     /// Prints the closing summary to stdout in this format.
     #[arg(long, value_enum, default_value = "text")]
@@ -106,38 +68,12 @@ enum SummaryFormat {
     Json,
 }
 
-fn account_id(text: &str) -> Result<String, String> {
-    match text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
-        true => Ok(text.to_owned()),
-        false => Err("an account is 12 digits".to_owned()),
-    }
-}
-
-/// `2` or `2d`.
-fn days(text: &str) -> Result<u32, String> {
-    text.strip_suffix('d')
-        .unwrap_or(text)
-        .parse()
-        .map_err(|_| "a number of days, such as 2 or 30d".to_owned())
-}
-
 pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
-    let selection = selection(&args)?;
-    let filter = EventFilter {
-        window: EventWindow {
-            since_ms: selection.since.map(Timestamp::as_millisecond),
-            until_ms: selection.until.map(Timestamp::as_millisecond),
-        },
-        accounts: sorted(&args.account),
-        regions: sorted(&args.region),
-    };
-    let keep = keep(&args)?;
-    if let Some(threads) = args.threads {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.max(1))
-            .build_global()
-            .context("cannot start the threads")?;
-    }
+    let selection = args.what.of_all_times();
+    let selection = args.when.bound(selection, Timestamp::now())?;
+    let filter = args.what.filter(&selection);
+    let keep = args.what.keep()?;
+    start_threads(args.threads)?;
 
     let runtime = runtime()?;
     let progress = Arc::new(Progress::default());
@@ -159,15 +95,24 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
         rules: Arc::new(Rules {
             keep,
             filter,
-            hashes: false,
+            hashes: args.hash,
             max_kept_bytes: MAX_KEPT_BYTES,
         }),
         runtime: runtime.handle().clone(),
         progress: progress.clone(),
     };
-    let _lock = Lock::take(&mut store, &Holder::this_process(Timestamp::now().to_string()))?;
+    let _lock = Lock::take(
+        &mut store,
+        &Holder::this_process(Timestamp::now().to_string()),
+    )?;
+    let mut lake = LakeState::open_or_create(&store, &workshop.rules.keep.describe())?;
+    let bounds = Bounds {
+        changed: args.what.on_change(),
+        max_bytes: None,
+        deadline: None,
+    };
     let display = Display::start(progress, expected, manner);
-    let ended = convert::run(&workshop, &store, listing, Bounds::default());
+    let ended = convert::run(&workshop, &store, &mut lake, listing, bounds);
     drop(display);
     let summary = match ended {
         Err(ConvertError::Interrupted) => {
@@ -179,96 +124,15 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
     report(&summary, &args, manner)
 }
 
-fn selection(args: &Args) -> anyhow::Result<Selection> {
-    let now = Timestamp::now();
-    let since = args.since.as_deref().map(|text| parse_since(text, now));
-    let until = args.until.as_deref().map(|text| parse_until(text, now));
-    let selection = Selection {
-        accounts: args.account.clone(),
-        regions: args.region.clone(),
-        since: since.transpose().context("--since")?,
-        until: until.transpose().context("--until")?,
-        late_days: args.late,
-        kinds: Kinds::LogInput,
+/// Starts the threads that compute, where another number than the usual is asked for.
+pub fn start_threads(threads: Option<usize>) -> anyhow::Result<()> {
+    let Some(threads) = threads else {
+        return Ok(());
     };
-    if let (Some(since), Some(until)) = (selection.since, selection.until)
-        && since >= until
-    {
-        bail!("--since {since} is not before --until {until}: no event can be selected");
-    }
-    Ok(selection)
-}
-
-fn keep(args: &Args) -> anyhow::Result<Keep> {
-    match &args.event_selectors {
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            let selectors = Selectors::from_json(&text)
-                .with_context(|| format!("{} is no valid event selectors", path.display()))?;
-            Ok(Keep::selectors(selectors))
-        }
-        None if args.all => Ok(Keep::all()),
-        None => Ok(Keep::dynamodb()),
-    }
-}
-
-fn sorted(names: &[String]) -> Vec<String> {
-    let mut names = names.to_vec();
-    names.sort();
-    names.dedup();
-    names
-}
-
-fn list(
-    archive: &Archive,
-    selection: &Selection,
-    runtime: &tokio::runtime::Runtime,
-    manner: Manner,
-) -> anyhow::Result<Listing> {
-    let listing = runtime.block_on(archive.list(selection, &|_| ()));
-    if !manner.quiet {
-        tell(&format!(
-            "listed {} objects, {} to look at",
-            listing.listed,
-            listing.objects.len()
-        ));
-    }
-    // A night without wanted objects is quiet, not failed; what was left out is in the summary.
-    let is_left_out = listing.failures.is_empty() && !listing.pruned_folders.is_empty();
-    if listing.listed == 0 && !is_left_out {
-        for failure in &listing.failures {
-            tell(&format!("dynatrail: {}", error_chain(failure)));
-        }
-        match listing.failures.is_empty() {
-            true => bail!("the sources hold no objects: nothing was read, so nothing can be said"),
-            false => bail!("no source could be listed: nothing was read, so nothing can be said"),
-        }
-    }
-    Ok(listing)
-}
-
-/// The first signal ends the run after the objects at hand, a second one at once.
-fn watch_signals(runtime: &tokio::runtime::Handle, progress: Arc<Progress>) -> Arc<AtomicU8> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let received = Arc::new(AtomicU8::new(0));
-    for (kind, number) in [(SignalKind::interrupt(), 2), (SignalKind::terminate(), 15)] {
-        let (progress, received) = (progress.clone(), received.clone());
-        runtime.spawn(async move {
-            let Ok(mut signals) = signal(kind) else {
-                return;
-            };
-            while signals.recv().await.is_some() {
-                if received.swap(number, Ordering::Relaxed) != 0 {
-                    std::process::exit(128 + i32::from(number));
-                }
-                progress.interrupted.store(true, Ordering::Relaxed);
-                tell("dynatrail: ending after the objects at hand; again to end at once");
-            }
-        });
-    }
-    received
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads.max(1))
+        .build_global()
+        .context("cannot start the threads")
 }
 
 fn report(summary: &Summary, args: &Args, manner: Manner) -> anyhow::Result<Outcome> {

@@ -7,16 +7,19 @@ mod docs;
 mod engine;
 mod export;
 mod inspect;
+mod nightly;
 mod progress;
 mod prompt;
 mod query;
 mod report;
+mod selection;
 mod show;
+mod signals;
 mod terminal;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +43,9 @@ impl From<Outcome> for ExitCode {
         }
     }
 }
+
+/// The exit code for wrong usage, which is clap's too.
+const USAGE: u8 = 2;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -75,6 +81,7 @@ enum Command {
     Export(export::Args),
     Report(Box<report::Args>),
     Query(Box<query::Args>),
+    Nightly(Box<nightly::Args>),
     Ddl(ddl::Args),
     Completions(docs::CompletionArgs),
     Man(docs::ManArgs),
@@ -93,9 +100,27 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
+/// The process's command line, and what a file adds to it.
+fn parse() -> anyhow::Result<Cli> {
+    let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let matches = Cli::command().get_matches_from(&arguments);
+    let cli = Cli::from_arg_matches(&matches)?;
+    match nightly::is_asked(&cli.command) {
+        true => nightly::with_file(arguments, &matches),
+        false => Ok(cli),
+    }
+}
+
 /// Runs the process's command line.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let text = crate::convert::unit::error_chain(error.as_ref());
+            terminal::tell(&format!("dynatrail: {}", text.trim_end()));
+            return ExitCode::from(USAGE);
+        }
+    };
     let manner = Manner {
         quiet: cli.quiet,
         verbose: cli.verbose,
@@ -110,6 +135,7 @@ pub fn run() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Query(args) => query::run(&args),
+        Command::Nightly(args) => nightly::run(&args, manner),
         Command::Ddl(args) => ddl::run(&args),
         Command::Completions(args) => docs::completions(&args),
         Command::Man(args) => docs::man(&args),

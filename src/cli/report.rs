@@ -1,7 +1,8 @@
 //! `dynatrail report`: runs packaged reports over a lake, lists them, or prints their SQL.
 
 mod catalogue;
-mod output;
+pub mod choice;
+pub mod output;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use jiff::civil::Date;
 
+use self::choice::{ChoiceArgs, LevelArg};
 use super::Outcome;
 use super::aws::{S3Args, runtime};
 use super::engine::EngineArgs;
@@ -17,9 +19,7 @@ use crate::lake::LakeState;
 use crate::query::Session;
 use crate::render::Format;
 use crate::report::catalogue::{Catalogue, Report};
-use crate::report::config::{Config, FILE_NAME};
 use crate::report::gather::Scope;
-use crate::report::header::Level;
 use crate::report::parameter::Engine;
 use crate::report::result::Answer;
 use crate::report::run::{MAX_ROWS, Request, run as run_reports};
@@ -44,17 +44,8 @@ pub struct Args {
     #[arg(long)]
     all: bool,
 
-    /// Those of a topic: destruction, exfiltration, access, operations, evidence.
-    #[arg(long, value_name = "TOPIC")]
-    topic: Vec<String>,
-
-    /// Those of this level or a graver one.
-    #[arg(long, value_enum)]
-    level: Option<LevelArg>,
-
-    /// Those with this ATT&CK technique, such as T1485.
-    #[arg(long, value_name = "ID")]
-    tag: Vec<String>,
+    #[command(flatten)]
+    choice: ChoiceArgs,
 
     /// Lists the reports instead of running them.
     #[arg(long, conflicts_with_all = ["show", "sql", "catalogue"])]
@@ -86,14 +77,6 @@ pub struct Args {
     /// A report's parameter, as name=value; again for each value of a list.
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     param: Vec<(String, String)>,
-
-    /// What the site says of itself; dynatrail.toml in this folder if there is one.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-
-    /// A folder with reports of your own, <topic>/<name>.sql.
-    #[arg(long, value_name = "DIR")]
-    queries: Vec<PathBuf>,
 
     #[arg(long, value_enum, default_value = "table")]
     format: ReportFormat,
@@ -172,27 +155,6 @@ impl ReportFormat {
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
-enum LevelArg {
-    Informational,
-    Low,
-    Medium,
-    High,
-    Critical,
-}
-
-impl LevelArg {
-    fn level(self) -> Level {
-        match self {
-            Self::Informational => Level::Informational,
-            Self::Low => Level::Low,
-            Self::Medium => Level::Medium,
-            Self::High => Level::High,
-            Self::Critical => Level::Critical,
-        }
-    }
-}
-
-#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
 enum EngineArg {
     Athena,
     Duckdb,
@@ -217,10 +179,7 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let mut catalogue = Catalogue::packaged()?;
-    for folder in &args.queries {
-        catalogue.add_folder(folder)?;
-    }
+    let catalogue = args.choice.catalogue()?;
     if args.catalogue {
         return catalogue::write_page(&catalogue);
     }
@@ -239,7 +198,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         return print_sql(args, &request);
     }
     anyhow::ensure!(
-        !args.names.is_empty() || is_narrowed(args),
+        !args.names.is_empty() || args.all || args.choice.is_narrowed(),
         "which reports? Name some, or say --all, --topic, --level or --tag; --list shows them"
     );
     let place = args
@@ -280,52 +239,19 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     })
 }
 
-fn is_narrowed(args: &Args) -> bool {
-    args.all || !args.topic.is_empty() || !args.tag.is_empty() || args.level.is_some()
-}
-
 /// The reports that are named, or that the topics, levels and tags admit.
 fn wanted(args: &Args, catalogue: &Catalogue) -> anyhow::Result<Vec<Arc<Report>>> {
-    if !args.names.is_empty() {
-        let mut named = Vec::new();
-        for name in &args.names {
-            let report = catalogue.find(name)?;
-            if !named
-                .iter()
-                .any(|other: &Arc<Report>| other.name == report.name)
-            {
-                named.push(report);
-            }
+    if args.names.is_empty() {
+        return args.choice.fitting(catalogue);
+    }
+    let mut named: Vec<Arc<Report>> = Vec::new();
+    for name in &args.names {
+        let report = catalogue.find(name)?;
+        if !named.iter().any(|other| other.name == report.name) {
+            named.push(report);
         }
-        return Ok(named);
     }
-    for topic in &args.topic {
-        anyhow::ensure!(
-            catalogue
-                .reports
-                .iter()
-                .any(|report| report.topic == *topic),
-            "no topic {topic:?}"
-        );
-    }
-    let least = args.level.map_or(Level::Informational, LevelArg::level);
-    let fitting = catalogue.reports.iter().filter(|report| {
-        let header = &report.header;
-        (args.topic.is_empty() || args.topic.contains(&report.topic))
-            && header.level >= least
-            && (args.tag.is_empty() || header.attack.iter().any(|id| has_tag(&args.tag, id)))
-    });
-    Ok(fitting.cloned().collect())
-}
-
-/// T1485 also stands for its sub-techniques, T1485.001.
-fn has_tag(tags: &[String], id: &str) -> bool {
-    tags.iter().any(|tag| {
-        let tail = id
-            .get(..tag.len())
-            .filter(|head| head.eq_ignore_ascii_case(tag));
-        tail.is_some() && matches!(id[tag.len()..].chars().next(), None | Some('.'))
-    })
+    Ok(named)
 }
 
 fn request(
@@ -333,15 +259,7 @@ fn request(
     catalogue: &Catalogue,
     reports: Vec<Arc<Report>>,
 ) -> anyhow::Result<Request> {
-    let own = std::path::Path::new(FILE_NAME);
-    let path = args
-        .config
-        .as_deref()
-        .or_else(|| own.is_file().then_some(own));
-    let config = match path {
-        Some(path) => Config::read(path, catalogue)?,
-        None => Config::default(),
-    };
+    let config = args.choice.read_config(catalogue)?;
     let mut parameters: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in &args.param {
         parameters
@@ -369,6 +287,7 @@ fn request(
             .to_zoned(jiff::tz::TimeZone::UTC)
             .date(),
         max_rows: MAX_ROWS,
+        interrupted: Arc::default(),
         with_places: matches!(
             args.format,
             ReportFormat::Html | ReportFormat::Json | ReportFormat::Ndjson

@@ -70,14 +70,15 @@ pub enum OnChange {
     Redo,
 }
 
-/// Converts what is listed into the lake, after what earlier runs have left unfinished.
+/// Converts what is listed into the lake, after what earlier runs have left unfinished. Whoever
+/// calls holds the lake's lock.
 pub fn run(
     workshop: &Workshop,
     store: &Store,
+    lake: &mut LakeState,
     listing: Listing,
     bounds: Bounds,
 ) -> Result<Summary, ConvertError> {
-    let lake = LakeState::open_or_create(store, &workshop.rules.keep.describe())?;
     lake.remove_leftovers(store)?;
     let mut run = Run {
         workshop,
@@ -95,8 +96,8 @@ pub fn run(
     let ended = match converted {
         // What was converted is settled all the same: it counts from now on.
         Ok(()) | Err(ConvertError::Interrupted) => {
-            let settled = settle::settle(store, &mut run.lake, &run.dates)?;
-            run.summary.settle(settled, &run.lake);
+            let settled = settle::settle(store, run.lake, &run.dates)?;
+            run.summary.settle(settled, run.lake);
             converted
         }
         failed => failed,
@@ -114,7 +115,7 @@ struct Run<'r> {
     workshop: &'r Workshop,
     store: &'r Store,
     bounds: Bounds,
-    lake: LakeState,
+    lake: &'r mut LakeState,
     summary: Summary,
     /// Event dates that were written to.
     dates: BTreeSet<String>,

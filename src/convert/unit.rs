@@ -60,7 +60,7 @@ pub struct Progress {
     pub inflated_bytes: AtomicU64,
     pub events: AtomicU64,
     /// Set to end the run after the groups at hand.
-    pub interrupted: AtomicBool,
+    pub interrupted: Arc<AtomicBool>,
 }
 
 /// What units run with.

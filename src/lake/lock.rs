@@ -258,7 +258,9 @@ impl Lease {
                         return Err(held(&self.place, &found.text));
                     }
                     if is_running.is_none() && began.elapsed() < LEASE {
-                        tracing::info!("the lock may be left behind: looking whether it is renewed");
+                        tracing::info!(
+                            "the lock may be left behind: looking whether it is renewed"
+                        );
                         looked_at = Some(found);
                         tokio::time::sleep(LOOKED_AT_EVERY).await;
                         continue;
@@ -306,10 +308,7 @@ impl Lease {
         };
         let payload = PutPayload::from(bytes.clone());
         let options = PutOptions::from(mode);
-        let put = self
-            .client
-            .put_opts(&self.location, payload, options)
-            .await;
+        let put = self.client.put_opts(&self.location, payload, options).await;
         let version = match put {
             Ok(put) => put.into(),
             // The answer to a first attempt may have been lost, and the second met its own object.

@@ -9,7 +9,7 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
 
-use super::receipt::{EventFilter, PlannedObject, Receipt};
+use super::receipt::{EventFilter, ObjectStatus, PlannedObject, Receipt};
 
 /// What the lake knows of an object of the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,13 @@ pub struct SeenObjects {
     further: HashMap<u64, Vec<Entry>>,
     /// Names of which a content was replaced.
     replaced: BTreeMap<u64, String>,
+    /// Names that could not be read at least once.
+    failed: BTreeMap<u64, String>,
 }
+
+/// Names that could not be read and are remembered; of more, any may be forgotten until they are
+/// listed again.
+const MAX_FAILED: usize = 1 << 20;
 
 impl SeenObjects {
     /// Takes the objects of a receipt on.
@@ -54,9 +60,15 @@ impl SeenObjects {
         let filter = self.filter(&receipt.filter);
         let unit = self.units.len() as u32;
         self.units.push(receipt.unit.clone());
-        for object in receipt.objects.iter().filter(|o| o.status.is_done()) {
+        for object in &receipt.objects {
             let planned = &object.object;
             let name = hash(&planned.uri);
+            if object.status == ObjectStatus::Failed && self.failed.len() < MAX_FAILED {
+                self.failed.insert(name, planned.uri.clone());
+            }
+            if !object.status.is_done() {
+                continue;
+            }
             let entry = Entry {
                 content: content(planned),
                 unit,
@@ -94,7 +106,10 @@ impl SeenObjects {
             return Known::New;
         };
         let own = content(object);
-        let mut current = self.entries(name).filter(|e| e.replaces == newest).peekable();
+        let mut current = self
+            .entries(name)
+            .filter(|e| e.replaces == newest)
+            .peekable();
         if current.peek().is_some_and(|entry| entry.content != own) {
             return Known::Changed {
                 contents: u32::from(newest) + 1,
@@ -105,6 +120,13 @@ impl SeenObjects {
             done.is_some_and(|done| done.covers(filter))
         });
         if is_covered { Known::Done } else { Known::New }
+    }
+
+    /// The objects that could not be read when they were tried, and were not read since.
+    pub fn failed(&self) -> impl Iterator<Item = &str> {
+        let failed = self.failed.iter();
+        let failed = failed.filter(|(name, _)| !self.first.contains_key(name));
+        failed.map(|(_, uri)| uri.as_str())
     }
 
     /// The objects whose rows of a unit no longer count, since a later content replaced them.

@@ -270,9 +270,7 @@ impl Rewriting<'_> {
         };
         write_settlement(self.store, &settlement)?;
         self.store.delete(&part.path)?;
-        self.state
-            .settlements
-            .insert(part.path.clone(), settlement);
+        self.state.settlements.insert(part.path.clone(), settlement);
         Ok(dropped_rows)
     }
 }

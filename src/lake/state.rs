@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::lock::LOCK;
 use super::receipt::{EventFilter, Part, Plan, Receipt, RecordCounts, Settlement};
 use super::seen::SeenObjects;
-use super::lock::LOCK;
 use super::{FORMAT, LakeError, Store};
 use crate::event::schema::{Events, Operations, Receipts, Table};
 
@@ -108,6 +108,15 @@ impl LakeState {
         match LakeDescription::read(store)? {
             Some(description) => description.admits(selection),
             None => Ok(()),
+        }
+    }
+
+    /// Reads the state of a lake of this selection, if there is one.
+    pub fn find(store: &Store, selection: &str) -> Result<Option<Self>, LakeError> {
+        match Self::load(store) {
+            Ok(state) => state.description.admits(selection).map(|()| Some(state)),
+            Err(LakeError::NotALake(_)) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

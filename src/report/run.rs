@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::AsArray;
 use arrow::datatypes::Schema;
@@ -35,6 +36,8 @@ pub enum ReportError {
     Lake(Box<QueryError>),
     #[error("{0}")]
     Parameter(String),
+    #[error("interrupted between two reports")]
+    Interrupted,
 }
 
 impl From<QueryError> for ReportError {
@@ -56,6 +59,8 @@ pub struct Request {
     pub max_rows: usize,
     /// Whether to look up where the events of the rows stand in the archive.
     pub with_places: bool,
+    /// Set to end the run before the next report.
+    pub interrupted: Arc<AtomicBool>,
 }
 
 /// Runs the reports over a lake; `place` is the lake as the user named it.
@@ -70,6 +75,9 @@ pub fn run(
     let site = resolve_site(session, request)?;
     let mut results = Vec::new();
     for report in &request.reports {
+        if request.interrupted.load(Ordering::Relaxed) {
+            return Err(ReportError::Interrupted);
+        }
         let values = values_of(report, request, &site)?;
         let mut result = match rows_of(session, report, &values, request) {
             Ok(result) => result,

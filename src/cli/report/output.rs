@@ -80,15 +80,13 @@ fn write_rows(
     writer.finish()
 }
 
-fn write_folder(run: &ReportRun, format: Format, folder: &Path) -> anyhow::Result<()> {
+pub fn write_folder(run: &ReportRun, format: Format, folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     write_file(&folder.join("summary.json"), |out| {
         json::write_summary(run, out)
     })?;
     if format == Format::Html {
-        return write_file(&folder.join("index.html"), |out| {
-            Ok(html::write_html(run, out)?)
-        });
+        return write_page(run, &folder.join("index.html"));
     }
     for result in &run.results {
         let report = &result.report;
@@ -111,8 +109,13 @@ fn write_folder(run: &ReportRun, format: Format, folder: &Path) -> anyhow::Resul
     Ok(())
 }
 
+/// Writes a run as one HTML page.
+pub fn write_page(run: &ReportRun, path: &Path) -> anyhow::Result<()> {
+    write_file(path, |out| Ok(html::write_html(run, out)?))
+}
+
 /// Writes a file as a whole: a reader sees the old one or the new one.
-fn write_file(
+pub fn write_file(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> Result<(), RenderError>,
 ) -> anyhow::Result<()> {

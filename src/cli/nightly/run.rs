@@ -1,0 +1,340 @@
+//! A night, step by step: list, convert, report; whatever ends it early is told.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use jiff::ToSpan;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::{Args, out};
+use crate::archive::{Archive, Listing, Selection, Source};
+use crate::cli::aws::runtime;
+use crate::cli::convert::start_threads;
+use crate::cli::progress::{Display, Expected};
+use crate::cli::report::choice::LevelArg;
+use crate::cli::selection::list;
+use crate::cli::signals::watch_signals;
+use crate::cli::terminal::{tell, write_log_as};
+use crate::cli::{Manner, Outcome};
+use crate::convert::object::{MAX_KEPT_BYTES, Rules};
+use crate::convert::summary::Summary;
+use crate::convert::unit::error_chain;
+use crate::convert::{self, Bounds, ConvertError, Progress, Workshop};
+use crate::lake::{Holder, LakeState, Lock, Store};
+use crate::nightly::estimate::Estimate;
+use crate::nightly::look_back::{self, Scope};
+use crate::nightly::summary::{Listed, Night, Reports, SCHEMA, Status};
+use crate::query::Session;
+use crate::report::gather::Scope as ReportScope;
+use crate::report::result::{Answer, ReportRun};
+use crate::report::run::{MAX_ROWS, ReportError, Request, run as run_reports};
+
+/// Says what a run would read, and changes nothing.
+pub fn dry_run(args: &Args, place: &str, manner: Manner) -> anyhow::Result<Outcome> {
+    write_log_as(args.tell.log_format);
+    let runtime = runtime()?;
+    let store = args.s3.open_store(place, runtime.handle())?;
+    let keep = args.what.keep()?;
+    let lake = LakeState::find(&store, &keep.describe())?;
+    let archive = open_archive(args)?;
+    let selection = selection(args, &store, lake.as_ref())?;
+    let listing = runtime.block_on(archive.list(&selection, &|_| ()));
+    let estimate = Estimate::of(&listing, lake.as_ref(), &args.what.filter(&selection));
+    out::print_estimate(&estimate)?;
+    if !manner.quiet {
+        for failure in &listing.failures {
+            tell(&format!("dynatrail: {}", error_chain(failure)));
+        }
+    }
+    match listing.failures.is_empty() {
+        true => Ok(Outcome::Complete),
+        false => Ok(Outcome::Incomplete),
+    }
+}
+
+/// Runs a night.
+pub fn run(args: &Args, place: &str, folder: &Path, manner: Manner) -> anyhow::Result<Outcome> {
+    write_log_as(args.tell.log_format);
+    let clock = Clock {
+        started: Timestamp::now(),
+        began: Instant::now(),
+    };
+    let mut night = Night {
+        schema: SCHEMA,
+        version: env!("CARGO_PKG_VERSION"),
+        status: Status::Failed,
+        error: None,
+        started: clock.started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        elapsed_seconds: 0.0,
+        lake: place.to_owned(),
+        sources: args.sources.clone(),
+        listing: None,
+        convert: None,
+        reports: None,
+        coverage_gaps: Vec::new(),
+    };
+    start_threads(None)?;
+    let runtime = runtime()?;
+    let progress = Arc::new(Progress::default());
+    let signal = watch_signals(runtime.handle(), progress.clone());
+    let mut steps = Steps {
+        args,
+        manner,
+        place,
+        folder,
+        clock,
+        runtime: &runtime,
+        progress,
+        signal,
+        night: &mut night,
+    };
+    let ended = steps.all();
+    let outcome = match &ended {
+        Ok(outcome) => *outcome,
+        Err(_) => Outcome::Complete,
+    };
+    night.status = match (&ended, outcome) {
+        (Err(_), _) => Status::Failed,
+        (_, Outcome::Complete) => Status::Complete,
+        (_, Outcome::Incomplete) => Status::Incomplete,
+        (_, Outcome::Findings) => Status::Findings,
+        (_, Outcome::Interrupted(_)) => Status::Interrupted,
+    };
+    night.error = ended
+        .as_ref()
+        .err()
+        .map(|error| error_chain(error.as_ref()));
+    night.elapsed_seconds = (clock.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+    // The summary of a failed night is its alarm: that it cannot be written is told beside it.
+    let written = out::write_summary(&night, folder)
+        .and_then(|()| out::write_metrics(&night, args.tell.metrics.as_deref()));
+    match (ended, written) {
+        (Ok(outcome), Ok(())) => {
+            if !manner.quiet {
+                tell(&out::in_words(&night));
+            }
+            Ok(outcome)
+        }
+        (Ok(_), Err(error)) => Err(error),
+        (Err(error), Ok(())) => Err(error),
+        (Err(error), Err(other)) => {
+            tell(&format!("dynatrail: {}", error_chain(other.as_ref())));
+            Err(error)
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Clock {
+    started: Timestamp,
+    began: Instant,
+}
+
+impl Clock {
+    fn today(&self) -> Date {
+        TimeZone::UTC.to_datetime(self.started).date()
+    }
+}
+
+struct Steps<'n> {
+    args: &'n Args,
+    manner: Manner,
+    place: &'n str,
+    folder: &'n Path,
+    clock: Clock,
+    runtime: &'n tokio::runtime::Runtime,
+    progress: Arc<Progress>,
+    signal: Arc<AtomicU8>,
+    night: &'n mut Night,
+}
+
+fn open_archive(args: &Args) -> anyhow::Result<Archive> {
+    let sources = args.sources.iter().map(|text| Source::parse(text));
+    let sources = sources.collect::<Result<Vec<_>, _>>()?;
+    Ok(Archive::open(sources, args.s3.options()))
+}
+
+fn scope(args: &Args, selection: &Selection) -> Scope {
+    Scope {
+        sources: args.sources.clone(),
+        accounts: selection.accounts.clone(),
+        regions: selection.regions.clone(),
+    }
+}
+
+/// What is listed: of the asked dates, or since the last complete run.
+fn selection(args: &Args, store: &Store, lake: Option<&LakeState>) -> anyhow::Result<Selection> {
+    let mut selection = args.what.of_all_times();
+    let asked = &args.back_fill;
+    if let (Some(since), Some(until)) = (asked.since, asked.until) {
+        anyhow::ensure!(since <= until, "--since {since} is after --until {until}");
+    }
+    selection.last_key_date = asked.until;
+    selection.first_key_date = match (asked.since, lake) {
+        (None, Some(lake)) if asked.until.is_none() => {
+            let scope = scope(args, &selection);
+            look_back::first_key_date(store, lake, &scope, selection.late_days)?
+        }
+        (since, _) => since,
+    };
+    Ok(selection)
+}
+
+impl Steps<'_> {
+    fn all(&mut self) -> anyhow::Result<Outcome> {
+        let keep = self.args.what.keep()?;
+        let catalogue = self.args.reports.choice.catalogue()?;
+        let config = self.args.reports.choice.read_config(&catalogue)?;
+        let mut reports = self.args.reports.choice.fitting(&catalogue)?;
+        // Those that ask for an item, a table or a time are for a person with a question.
+        reports.retain(|report| report.header.asks.is_empty());
+        let mut store = self.args.s3.open_store(self.place, self.runtime.handle())?;
+        LakeState::check(&store, &keep.describe())?;
+        let holder = Holder::this_process(self.night.started.clone());
+        let _lock = Lock::take(&mut store, &holder)?;
+        let mut lake = LakeState::open_or_create(&store, &keep.describe())?;
+
+        let archive = open_archive(self.args)?;
+        let selection = selection(self.args, &store, Some(&lake))?;
+        self.night.listing = Some(Listed {
+            first_key_date: selection.first_key_date.map(|date| date.to_string()),
+            last_key_date: selection.last_key_date.map(|date| date.to_string()),
+            late_days: selection.late_days,
+        });
+        let listing = list(&archive, &selection, self.runtime, self.manner);
+        let listing = self.args.s3.name_profile(listing)?;
+        let is_listed = listing.failures.is_empty();
+        let workshop = Workshop {
+            archive: Arc::new(archive),
+            rules: Arc::new(Rules {
+                keep,
+                filter: self.args.what.filter(&selection),
+                hashes: false,
+                max_kept_bytes: MAX_KEPT_BYTES,
+            }),
+            runtime: self.runtime.handle().clone(),
+            progress: self.progress.clone(),
+        };
+        let Some(summary) = self.convert(&workshop, &store, &mut lake, listing)? else {
+            return Ok(self.interrupted());
+        };
+        let is_back_fill = self
+            .args
+            .back_fill
+            .since
+            .or(self.args.back_fill.until)
+            .is_some();
+        if is_listed && summary.objects.deferred == 0 && !is_back_fill {
+            let scope = scope(self.args, &selection);
+            look_back::remember(&store, &scope, self.clock.today())?;
+        }
+        let is_incomplete = summary.is_incomplete();
+        self.night.convert = Some(summary);
+
+        let request = self.request(reports, config);
+        let session = Session::open(&store, &lake, &self.args.query.options()?)?;
+        let run = match run_reports(&session, &lake, self.place, &request) {
+            Err(ReportError::Interrupted) => return Ok(self.interrupted()),
+            run => run?,
+        };
+        let since = request.scope.since.unwrap_or_default();
+        self.night.reports = Some(Reports::of(&run, &since, request.scope.until.as_deref()));
+        self.night.coverage_gaps = run.evidence.gaps.clone();
+        out::write_reports(&run, self.folder)?;
+        Ok(self.outcome(&run, is_incomplete))
+    }
+
+    /// Converts what is new; nothing where a signal ended it.
+    fn convert(
+        &self,
+        workshop: &Workshop,
+        store: &Store,
+        lake: &mut LakeState,
+        listing: Listing,
+    ) -> anyhow::Result<Option<Summary>> {
+        let expected = Expected {
+            objects: listing.objects.len() as u64,
+            compressed_bytes: listing.objects.iter().map(|object| object.size).sum(),
+        };
+        let budget = &self.args.budget;
+        let minutes = budget
+            .max_minutes
+            .map(|minutes| Duration::from_secs(60 * u64::from(minutes)));
+        let bounds = Bounds {
+            changed: self.args.what.on_change(),
+            max_bytes: budget.max_bytes,
+            deadline: minutes.map(|minutes| self.clock.began + minutes),
+        };
+        let display = Display::start(self.progress.clone(), expected, self.manner);
+        let ended = convert::run(workshop, store, lake, listing, bounds);
+        drop(display);
+        let summary = match ended {
+            Err(ConvertError::Interrupted) => return Ok(None),
+            ended => ended?,
+        };
+        for problem in summary.problems.iter().filter(|_| !self.manner.quiet) {
+            tell(&format!("{}: {}", problem.object, problem.problem));
+        }
+        anyhow::ensure!(
+            summary.identities.hold(),
+            "the counts do not agree: this is a defect of dynatrail, do not rely on this lake"
+        );
+        Ok(Some(summary))
+    }
+
+    fn request(
+        &self,
+        reports: Vec<Arc<crate::report::catalogue::Report>>,
+        config: crate::report::config::Config,
+    ) -> Request {
+        let asked = &self.args.back_fill;
+        let back = i64::from(self.args.reports.days.max(1)) - 1;
+        let today = self.clock.today();
+        let since = asked
+            .since
+            .unwrap_or_else(|| today.saturating_sub(back.days()));
+        Request {
+            reports,
+            scope: ReportScope {
+                since: Some(since.to_string()),
+                until: asked.until.map(|until| until.to_string()),
+                ..ReportScope::default()
+            },
+            parameters: Default::default(),
+            config,
+            today,
+            max_rows: MAX_ROWS,
+            with_places: true,
+            interrupted: self.progress.interrupted.clone(),
+        }
+    }
+
+    fn interrupted(&self) -> Outcome {
+        tell(
+            "dynatrail: interrupted; what was converted is kept, and the next run goes on from there",
+        );
+        Outcome::Interrupted(self.signal.load(Ordering::Relaxed))
+    }
+
+    fn outcome(&self, run: &ReportRun, is_incomplete: bool) -> Outcome {
+        for result in run.results.iter().filter(|result| result.has_failed) {
+            let reason = result.reasons.first().map_or("", String::as_str);
+            tell(&format!("dynatrail: {}: {reason}", result.report.name));
+        }
+        let fails = self.args.reports.fail_on.map(LevelArg::level);
+        let found = run.gravest_finding();
+        if fails.is_some_and(|level| found.is_some_and(|found| found >= level)) {
+            return Outcome::Findings;
+        }
+        let mut answers = run.results.iter().map(|result| result.answer);
+        let has_gaps = !run.evidence.gaps.is_empty();
+        match is_incomplete || has_gaps || answers.any(|answer| answer == Answer::Incomplete) {
+            true => Outcome::Incomplete,
+            false => Outcome::Complete,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What a run would read and what the requests for it would cost, without reading anything.
+
+use serde::Serialize;
+
+use crate::archive::Listing;
+use crate::lake::LakeState;
+use crate::lake::receipt::{EventFilter, PlannedObject};
+use crate::lake::seen::Known;
+
+/// Prices of S3 Standard in us-east-1, US dollars for a thousand requests (AWS price list, 2025).
+/// Within the bucket's region the bytes themselves cost nothing.
+const USD_PER_1000_GETS: f64 = 0.0004;
+const USD_PER_1000_LISTS: f64 = 0.005;
+
+/// Keys that one request lists.
+const KEYS_A_LIST: u64 = 1000;
+
+/// What a run would do.
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub struct Estimate {
+    pub objects_listed: u64,
+    pub already_done: u64,
+    /// Converted before with another size or ETag.
+    pub changed: u64,
+    /// To be fetched and converted.
+    pub new_objects: u64,
+    pub new_bytes: u64,
+    /// Of these, in plans that an earlier run has left.
+    pub objects_left_by_earlier_runs: u64,
+    /// Requests of archives in S3: these were made to estimate, the GETs would be.
+    pub list_requests: u64,
+    pub get_requests: u64,
+    /// Of these requests, by the prices of S3 Standard in us-east-1; without KMS, retries and what
+    /// is written.
+    pub request_cost_usd: f64,
+    /// The oldest and newest new object's date, by its key.
+    pub first_key_date: Option<String>,
+    pub last_key_date: Option<String>,
+    /// What could not be listed.
+    pub failures: Vec<String>,
+}
+
+impl Estimate {
+    pub fn of(listing: &Listing, lake: Option<&LakeState>, filter: &EventFilter) -> Self {
+        let mut estimate = Self {
+            objects_listed: listing.listed,
+            failures: listing.failures.iter().map(|f| f.place.clone()).collect(),
+            ..Self::default()
+        };
+        let mut dates = Vec::new();
+        for object in &listing.objects {
+            let planned = PlannedObject {
+                uri: object.uri.to_string(),
+                size_bytes: object.size,
+                etag: object.etag.as_deref().map(str::to_owned),
+                replaces: 0,
+            };
+            match lake.map_or(Known::New, |lake| lake.seen.judge(&planned, filter)) {
+                Known::Done => estimate.already_done += 1,
+                Known::Changed { .. } => estimate.changed += 1,
+                Known::New => {
+                    estimate.new_objects += 1;
+                    estimate.new_bytes += object.size;
+                    estimate.get_requests += u64::from(object.etag.is_some());
+                    dates.extend(object.date);
+                }
+            }
+        }
+        let plans = lake.into_iter().flat_map(|lake| &lake.unfinished);
+        let units = plans.flat_map(|plan| &plan.units);
+        estimate.objects_left_by_earlier_runs = units.map(|unit| unit.objects.len() as u64).sum();
+        let is_remote = listing.objects.iter().any(|object| object.etag.is_some());
+        if is_remote {
+            estimate.list_requests = listing.listed.div_ceil(KEYS_A_LIST);
+        }
+        estimate.request_cost_usd = (estimate.get_requests as f64 * USD_PER_1000_GETS
+            + estimate.list_requests as f64 * USD_PER_1000_LISTS)
+            / 1000.0;
+        estimate.first_key_date = dates.iter().min().map(ToString::to_string);
+        estimate.last_key_date = dates.iter().max().map(ToString::to_string);
+        estimate
+    }
+}
