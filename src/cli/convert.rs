@@ -13,7 +13,7 @@ use super::signals::watch_signals;
 use super::terminal::tell;
 use super::{Manner, Outcome};
 use crate::archive::{Archive, Source};
-use crate::convert::object::{MAX_KEPT_BYTES, Rules};
+use crate::convert::rules::{MAX_KEPT_BYTES, Rules};
 use crate::convert::summary::Summary;
 use crate::convert::{self, Bounds, ConvertError, Progress, Workshop};
 use crate::lake::{Holder, LakeState, Lock};

@@ -7,6 +7,7 @@
 pub mod keep;
 pub mod object;
 mod objects;
+pub mod rules;
 pub mod summary;
 pub mod unit;
 
@@ -20,10 +21,11 @@ use sha2::{Digest, Sha256};
 
 use crate::archive::{Listing, ObjectKey, ObjectRef};
 use crate::lake::seen::Known;
+use crate::lake::state::Unfinished;
 use crate::lake::{
     FORMAT, LakeError, LakeState, Plan, PlannedObject, PlannedUnit, Receipt, Store, settle, state,
 };
-use object::Rules;
+use rules::Rules;
 use summary::Summary;
 pub use unit::{Progress, Turn, Workshop, convert_unit};
 
@@ -216,8 +218,15 @@ impl Run<'_> {
             self.dates.extend(self.lake.dates_of(unit));
         }
         ended?;
-        if left == 0 {
-            self.finished_plans.push(path);
+        match left {
+            0 => self.finished_plans.push(path),
+            // Whoever reads the lake is told that there is more to come.
+            _ => self.lake.unfinished.push(Unfinished {
+                path,
+                filter: workshop.rules.filter.clone(),
+                hashes: workshop.rules.hashes,
+                units: Vec::new(),
+            }),
         }
         Ok(left)
     }

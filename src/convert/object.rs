@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::keep::Keep;
+use super::rules::Rules;
 use crate::container::{Content, Inflater, Piece, Splitter, Step, Window};
 use crate::event::batch::{Rows, RowsBuilder};
 use crate::event::decode::Event;
@@ -14,40 +14,14 @@ use crate::event::principal::{Principal, principal};
 use crate::event::schema::EventRow;
 use crate::event::spelling::minified;
 use crate::lake::quarantine::Quarantined;
-use crate::lake::receipt::{EventFilter, ObjectStatus, RecordCounts};
+use crate::lake::receipt::{ObjectStatus, RecordCounts};
 use crate::select::Verdict;
 
 /// A window larger than this is given back after its object, in bytes.
 const USUAL_WINDOW_BYTES: usize = 64 << 20;
 
-/// Memory that the rows of one object may take, in bytes: beyond it lies a bomb of events, or many
-/// logs in one.
-pub const MAX_KEPT_BYTES: usize = 1 << 30;
-
 /// After so many events the memory of their rows is looked at.
 const EVENTS_A_LOOK: u32 = 256;
-
-/// What decides about every record of a run.
-pub struct Rules {
-    pub keep: Keep,
-    pub filter: EventFilter,
-    /// Whether objects are hashed, as integrity digests need it.
-    pub hashes: bool,
-    /// Usually [`MAX_KEPT_BYTES`].
-    pub max_kept_bytes: usize,
-}
-
-impl Rules {
-    /// The same with another filter, hashing or not.
-    pub fn with(&self, filter: EventFilter, hashes: bool) -> Self {
-        Self {
-            keep: self.keep.clone(),
-            filter,
-            hashes,
-            max_kept_bytes: self.max_kept_bytes,
-        }
-    }
-}
 
 /// An object as the decoder sees it.
 pub struct Source<'a> {

@@ -13,8 +13,9 @@ use futures::StreamExt;
 use tokio::runtime::Handle;
 
 use super::ConvertError;
-use super::object::{DecodedGroup, DecodedObject, Decoder, Rules, Source};
+use super::object::{DecodedGroup, DecodedObject, Decoder, Source};
 use super::objects::write_objects;
+use super::rules::Rules;
 use crate::archive::{Archive, FetchError, ObjectKey, ObjectKind};
 use crate::event::batch::Rows;
 use crate::lake::quarantine::QuarantineLines;

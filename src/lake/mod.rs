@@ -66,6 +66,8 @@ pub enum LakeError {
         "the lake is of format {found}, this program knows formats up to {FORMAT}; use a newer dynatrail"
     )]
     NewerFormat { found: u32 },
+    #[error("{0} was listed and is gone: another program removes files of the lake")]
+    Missing(String),
     #[error("{0} is not a lake: it has no _dynatrail/lake.json")]
     NotALake(String),
     #[error(

@@ -103,10 +103,13 @@ impl LakeState {
         Ok(state)
     }
 
-    /// Whether there is a lake that events of this selection may go to, or none yet.
+    /// Whether there is a lake that events of this selection may go to, or room for one.
     pub fn check(store: &Store, selection: &str) -> Result<(), LakeError> {
         match LakeDescription::read(store)? {
             Some(description) => description.admits(selection),
+            None if store.list("")?.iter().any(|(path, _)| path != LOCK) => {
+                Err(LakeError::NotEmpty(store.place()))
+            }
             None => Ok(()),
         }
     }
@@ -125,9 +128,7 @@ impl LakeState {
         match Self::load(store) {
             Ok(state) => state.description.admits(selection).map(|()| state),
             Err(LakeError::NotALake(_)) => {
-                if store.list("")?.iter().any(|(path, _)| path != LOCK) {
-                    return Err(LakeError::NotEmpty(store.place()));
-                }
+                Self::check(store, selection)?;
                 let description = LakeDescription {
                     format: FORMAT,
                     selection: selection.to_owned(),
@@ -241,7 +242,8 @@ pub fn read_receipt(store: &Store, unit: &str) -> Result<Receipt, LakeError> {
 }
 
 pub fn write_settlement(store: &Store, settlement: &Settlement) -> Result<(), LakeError> {
-    let name = settlement.replaces.replace('/', "~");
+    // A character that no store writes otherwise in a key.
+    let name = settlement.replaces.replace('/', "+");
     write_packed(store, &format!("{SETTLEMENTS}/{name}.json.zst"), settlement)
 }
 
@@ -275,7 +277,8 @@ fn unpack(path: &str, packed: &[u8]) -> Result<Vec<u8>, LakeError> {
 }
 
 fn read_packed<T: DeserializeOwned>(store: &Store, path: &str) -> Result<T, LakeError> {
-    let packed = store.read(path)?.unwrap_or_default();
+    let missing = || LakeError::Missing(store.full_path(path));
+    let packed = store.read(path)?.ok_or_else(missing)?;
     parse(path, &unpack(path, &packed)?)
 }
 

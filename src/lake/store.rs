@@ -10,13 +10,12 @@ use futures::TryStreamExt;
 use object_store::aws::AmazonS3;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
+pub use reader::StoreReader;
 use tokio::runtime::Handle;
 
-mod reader;
-
-pub use reader::StoreReader;
-
 use super::lock::Lease;
+
+mod reader;
 
 /// The size of the pieces in which large files go to S3, in bytes.
 const UPLOAD_PART_BYTES: usize = 8 << 20;
@@ -319,11 +318,8 @@ fn create_folder(folder: &Path) -> io::Result<()> {
 /// Brings the names in a folder to the disk: a receipt must not outlast a power cut that its parts
 /// do not.
 fn persist_names(folder: &Path) -> io::Result<()> {
-    match folder.as_os_str().is_empty() {
-        true => File::open("."),
-        false => File::open(folder),
-    }?
-    .sync_all()
+    let is_here = folder.as_os_str().is_empty();
+    File::open(if is_here { Path::new(".") } else { folder })?.sync_all()
 }
 
 fn list_folder(

@@ -7,51 +7,9 @@ use arrow::array::AsArray;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
+use crate::archive_made::{Archive, event};
 use crate::product::{convert, export, files, path, run};
 use crate::slow::without_nulls;
-
-/// An archive in a temp folder, made event by event.
-struct Archive {
-    folder: tempfile::TempDir,
-}
-
-impl Archive {
-    fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().expect("temp folder"),
-        }
-    }
-
-    fn root(&self) -> PathBuf {
-        self.folder.path().join("archive")
-    }
-
-    fn lake(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Adds an object delivered on a day of March 2025 to an account's trail.
-    fn object(&self, account: &str, day: u32, name: &str, records: &[Value]) {
-        let folder = self.root().join(format!(
-            "AWSLogs/{account}/CloudTrail/us-east-1/2025/03/{day:02}"
-        ));
-        std::fs::create_dir_all(&folder).expect("created");
-        let file = folder.join(format!(
-            "{account}_CloudTrail_us-east-1_202503{day:02}T1010Z_{name:0>16}.json"
-        ));
-        std::fs::write(file, json!({ "Records": records }).to_string()).expect("written");
-    }
-}
-
-fn event(id: &str, day: u32) -> Value {
-    json!({
-        "eventVersion": "1.08", "eventTime": format!("2025-03-{day:02}T10:00:00Z"), "eventID": id,
-        "eventSource": "dynamodb.amazonaws.com", "eventName": "PutItem", "awsRegion": "us-east-1",
-        "recipientAccountId": "111122223333", "eventCategory": "Data", "managementEvent": false,
-        "userIdentity": {"type": "Root", "accountId": "111122223333"},
-        "requestParameters": {"tableName": "Orders", "key": {"id": id}, "items": ["id", "total"]}
-    })
-}
 
 /// The events' IDs and source objects' names, from DuckDB's point of view: rows of the parts.
 fn ids(lake: &Path) -> Vec<String> {

@@ -1,7 +1,8 @@
 //! What is huge, hostile or short of room stays within bounds and costs nothing else.
 
 use dynatrail::convert::keep::Keep;
-use dynatrail::convert::object::{Decoder, Rules, Source};
+use dynatrail::convert::object::{Decoder, Source};
+use dynatrail::convert::rules::Rules;
 use dynatrail::lake::ObjectStatus;
 use dynatrail::lake::receipt::EventFilter;
 use serde_json::Value;

@@ -1,6 +1,7 @@
 //! Integration tests: one binary, one module a subject.
 
 mod archive;
+mod archive_made;
 mod archive_s3;
 mod bad_input;
 mod chunk;
@@ -8,11 +9,15 @@ mod cli;
 mod containers;
 mod convert_s3;
 mod corpus;
+mod crash;
 mod ddl;
 mod house;
 mod html;
 mod lake;
 mod limits;
+mod lock;
+mod nightly;
+mod nights;
 mod operation;
 mod partiql;
 mod product;

@@ -153,6 +153,7 @@ fn request(case: &Case) -> Request {
         config,
         today: jiff::civil::date(2025, 3, 31),
         max_rows: MAX_ROWS,
+        interrupted: Default::default(),
         with_places: false,
     }
 }

@@ -41,6 +41,8 @@ pub struct Faults {
     pub short_bodies: f64,
     /// Waits so long before the answer to a GET of an object.
     pub get_delay: Duration,
+    /// Of these keys alone; all if it is empty.
+    pub delayed_prefix: String,
     /// Listing or getting what begins so is answered with 403.
     pub denied_prefixes: Vec<String>,
     /// Keys that are listed, but get 404.
@@ -53,6 +55,10 @@ pub struct Faults {
     pub requester_pays: bool,
     /// Nobody has to sign.
     pub public: bool,
+    /// The share of requests that are carried out, but whose answer is lost.
+    pub lost_answers: f64,
+    /// Lists the keys of each page in another order than that of their names.
+    pub disorder: bool,
     /// Lists pages of so many keys, URL-encoded, where s3s-fs has 1000, as they are.
     pub page_keys: Option<usize>,
 }
@@ -193,6 +199,7 @@ enum Fate {
     Unavailable,
     Reset,
     ShortBody,
+    LostAnswer,
 }
 
 async fn answer(
@@ -210,15 +217,17 @@ async fn answer(
         Fate::Unavailable => {
             return Ok(refuse(StatusCode::SERVICE_UNAVAILABLE, "SlowDown"));
         }
-        Fate::Served | Fate::ShortBody => {}
+        Fate::Served | Fate::ShortBody | Fate::LostAnswer => {}
     }
     if let Some(refusal) = refusal(&request, &faults, &seen) {
         return Ok(refusal);
     }
     let mut response = match faults.page_keys {
-        Some(page_keys) if seen.is_list() => list(&state.root.join(bucket), &seen, page_keys),
+        Some(page_keys) if seen.is_list() => {
+            list(&state.root.join(bucket), &seen, page_keys, faults.disorder)
+        }
         _ => {
-            if seen.is_get() {
+            if seen.is_get() && seen.key.starts_with(&faults.delayed_prefix) {
                 tokio::time::sleep(faults.get_delay).await;
             }
             service
@@ -227,6 +236,9 @@ async fn answer(
                 .map_err(|error| Error::other(format!("{error:?}")))?
         }
     };
+    if matches!(fate, Fate::LostAnswer) {
+        return Err(Error::other("lost"));
+    }
     if matches!(fate, Fate::ShortBody) && response.status() == StatusCode::OK {
         let (mut parts, mut body) = response.into_parts();
         let whole = body
@@ -263,6 +275,8 @@ impl State {
             && seen.method == Method::GET
         {
             Fate::ShortBody
+        } else if draw > 1.0 - faults.lost_answers {
+            Fate::LostAnswer
         } else {
             Fate::Served
         }
@@ -340,7 +354,7 @@ fn xml(status: StatusCode, text: String) -> Response<Body> {
 }
 
 /// Answers ListObjectsV2 with pages of at most `page_keys` keys and prefixes.
-fn list(bucket: &Path, seen: &Seen, page_keys: usize) -> Response<Body> {
+fn list(bucket: &Path, seen: &Seen, page_keys: usize, disorder: bool) -> Response<Body> {
     let query = |name: &str| seen.query.get(name).map(String::as_str);
     if !bucket.is_dir() {
         return refuse(StatusCode::NOT_FOUND, "NoSuchBucket");
@@ -362,6 +376,10 @@ fn list(bucket: &Path, seen: &Seen, page_keys: usize) -> Response<Body> {
     }
     let is_truncated = entries.len() > limit;
     entries.truncate(limit);
+    let last = entries.last().map(|(last, _)| last.clone());
+    if disorder {
+        entries.sort_by_key(|(key, _)| SipHasher13::new().hash(key.as_bytes()));
+    }
     let mut text = format!(
         "<ListBucketResult><IsTruncated>{is_truncated}</IsTruncated><EncodingType>url</EncodingType>"
     );
@@ -379,7 +397,7 @@ fn list(bucket: &Path, seen: &Seen, page_keys: usize) -> Response<Body> {
         }
         .unwrap();
     }
-    if let Some((last, _)) = entries.last().filter(|_| is_truncated) {
+    if let Some(last) = last.filter(|_| is_truncated) {
         // Opaque to the client: the last key, not URL-encoded.
         let token = last.replace('&', "&amp;").replace('<', "&lt;");
         write!(

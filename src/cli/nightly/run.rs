@@ -20,7 +20,7 @@ use crate::cli::selection::list;
 use crate::cli::signals::watch_signals;
 use crate::cli::terminal::{tell, write_log_as};
 use crate::cli::{Manner, Outcome};
-use crate::convert::object::{MAX_KEPT_BYTES, Rules};
+use crate::convert::rules::{MAX_KEPT_BYTES, Rules};
 use crate::convert::summary::Summary;
 use crate::convert::unit::error_chain;
 use crate::convert::{self, Bounds, ConvertError, Progress, Workshop};
@@ -235,7 +235,9 @@ impl Steps<'_> {
         let is_incomplete = summary.is_incomplete();
         self.night.convert = Some(summary);
 
-        let request = self.request(reports, config);
+        let first_date = self.night.convert.as_ref();
+        let first_date = first_date.and_then(|summary| summary.lake.first_date.clone());
+        let request = self.request(reports, config, first_date);
         let session = Session::open(&store, &lake, &self.args.query.options()?)?;
         let run = match run_reports(&session, &lake, self.place, &request) {
             Err(ReportError::Interrupted) => return Ok(self.interrupted()),
@@ -290,17 +292,22 @@ impl Steps<'_> {
         &self,
         reports: Vec<Arc<crate::report::catalogue::Report>>,
         config: crate::report::config::Config,
+        first_date: Option<String>,
     ) -> Request {
         let asked = &self.args.back_fill;
         let back = i64::from(self.args.reports.days.max(1)) - 1;
         let today = self.clock.today();
-        let since = asked
-            .since
-            .unwrap_or_else(|| today.saturating_sub(back.days()));
+        let since = asked.since.map(|since| since.to_string());
+        // That the lake is younger than the days looked at is no gap in it.
+        let since = since.unwrap_or_else(|| {
+            let since = today.saturating_sub(back.days()).to_string();
+            let first = first_date.filter(|first| *first <= today.to_string());
+            first.map_or(since.clone(), |first| first.max(since))
+        });
         Request {
             reports,
             scope: ReportScope {
-                since: Some(since.to_string()),
+                since: Some(since),
                 until: asked.until.map(|until| until.to_string()),
                 ..ReportScope::default()
             },
