@@ -13,6 +13,7 @@
 //! query      lake ─SQL, bound values─► rows
 //! report     queries/ ─header, parameters─► rows ─evidence─► one of four answers
 //! render     rows and runs of reports ─► terminal, JSON, CSV, Markdown, Parquet, HTML
+//! evidence   rows ─► source objects, records, digests and rows in one folder or tar
 //! ```
 //!
 //! `archive`, `container` and `event` know nothing of one another; `convert` joins them.
@@ -25,6 +26,7 @@ pub mod cli;
 pub mod container;
 pub mod convert;
 pub mod event;
+pub mod evidence;
 pub mod lake;
 pub mod query;
 pub mod render;

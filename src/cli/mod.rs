@@ -5,6 +5,7 @@ mod convert;
 mod ddl;
 mod docs;
 mod engine;
+mod evidence;
 mod export;
 mod inspect;
 mod progress;
@@ -75,6 +76,7 @@ enum Command {
     Export(export::Args),
     Report(Box<report::Args>),
     Query(Box<query::Args>),
+    Evidence(Box<evidence::Args>),
     Ddl(ddl::Args),
     Completions(docs::CompletionArgs),
     Man(docs::ManArgs),
@@ -110,6 +112,7 @@ pub fn run() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Query(args) => query::run(&args),
+        Command::Evidence(args) => evidence::run(&args, manner),
         Command::Ddl(args) => ddl::run(&args),
         Command::Completions(args) => docs::completions(&args),
         Command::Man(args) => docs::man(&args),
