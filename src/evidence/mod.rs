@@ -87,7 +87,7 @@ pub enum EvidenceError {
     Render { path: String, source: RenderError },
     #[error("the lake's selectors cannot be read")]
     Selection(#[source] SelectorError),
-    #[error("cannot read what a report found")]
+    #[error("cannot read the rows of the lake")]
     Rows(#[source] Box<QueryError>),
     #[error(transparent)]
     Lake(#[from] LakeError),

@@ -56,7 +56,12 @@ fn segment_of(segment: &str) -> String {
         }
     }
     if encoded.len() > MAX_SEGMENT_BYTES {
-        encoded.truncate(MAX_SEGMENT_BYTES - 33);
+        let mut end = MAX_SEGMENT_BYTES - 33;
+        // Not within an escape.
+        if let Some(escape) = encoded[..end].rfind('%').filter(|at| at + 3 > end) {
+            end = escape;
+        }
+        encoded.truncate(end);
         encoded = format!("{encoded}+{}", short_hash(segment));
     }
     encoded

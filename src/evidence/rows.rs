@@ -120,14 +120,13 @@ fn statement(columns: &str, table: &str, ids: &[String]) -> (String, Vec<(String
 }
 
 fn select(columns: &str, table: &str, ids: &[String]) -> String {
-    let position = match table {
-        "operations" => ", position",
-        _ => "",
-    };
-    let order = match columns {
+    let order = match (columns, table) {
+        ("*", schema::Operations::NAME) => {
+            " ORDER BY event_id, dt, recipient_account_id NULLS LAST, position"
+        }
+        ("*", _) => " ORDER BY event_id, dt, source, source_position",
         // What is looked up is put in order here.
-        "event_id, source, source_position" => String::new(),
-        _ => format!(" ORDER BY event_id, dt, source, source_position{position}"),
+        _ => "",
     };
     let ids = ids.join(", ");
     format!("SELECT {columns} FROM {table} WHERE event_id IN ({ids}){order}")

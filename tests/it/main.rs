@@ -9,6 +9,8 @@ mod containers;
 mod convert_s3;
 mod corpus;
 mod ddl;
+mod evidence;
+mod fuzz;
 mod house;
 mod html;
 mod lake;
