@@ -74,7 +74,8 @@ fn split(bytes: &[u8]) -> Split {
                 has_backslash,
             }) => {
                 assert_eq!((text[0], text[text.len() - 1]), (b'{', b'}'));
-                assert_eq!(has_backslash, text.contains(&b'\\'));
+                // Wrongly "yes" costs time alone.
+                assert!(has_backslash || !text.contains(&b'\\'));
                 found.values.push((offset, text.to_vec()));
                 (offset, text.len())
             }
@@ -308,7 +309,8 @@ pub fn key(bytes: &[u8]) {
     assert!(!found.file_name.contains('/'));
     if let Some((first, last)) = found.dates {
         assert!(first <= last);
-        assert!(found.date.is_none_or(|date| first <= date && date <= last));
+        // The folders of a whole year or month leave the date to the file's name.
+        assert!(first < last || found.date == Some(first));
     }
     let (Some(region), Some(date)) = (found.region, found.date) else {
         return;
@@ -355,7 +357,7 @@ fn plain_path(uri: &str) {
                 rest = &rest[1..];
             }
         }
-        decoded.push(String::from_utf8(bytes).expect("as it was"));
+        decoded.push(String::from_utf8_lossy(&bytes).into_owned());
     }
     let decoded: Vec<&str> = decoded
         .iter()
