@@ -9,6 +9,7 @@ mod containers;
 mod convert_s3;
 mod corpus;
 mod ddl;
+mod deploy;
 mod evidence;
 mod fuzz;
 mod house;
