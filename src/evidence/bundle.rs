@@ -247,3 +247,29 @@ impl Write for Counted {
         self.out.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_ends_at_its_limit_and_leaves_nothing() {
+        let folder = tempfile::tempdir().expect("temp folder");
+        let out = folder.path().join("case");
+        let mut bundle = Bundle::create(&out, 10).expect("a free place");
+        for path in ["a", "b/c"] {
+            let written = bundle.write(path, Kind::Rows, |out| out.write_all(b"12345"));
+            assert_eq!(written.expect("there is room").size_bytes, 5);
+        }
+        let error = bundle.write("d", Kind::Rows, |out| out.write_all(b"6"));
+        let EvidenceError::Write { source, .. } = error.expect_err("there is no room") else {
+            panic!("another error");
+        };
+        assert!(
+            source.to_string().contains("more than 10 bytes"),
+            "{source}"
+        );
+        drop(bundle);
+        assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 0);
+    }
+}

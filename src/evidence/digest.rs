@@ -148,8 +148,8 @@ impl<'d> Digests<'d> {
         if digests.len() > MAX_DIGESTS_READ {
             return Err(EvidenceError::TooMany {
                 what: "digests to look into",
-                found: digests.len(),
-                limit: MAX_DIGESTS_READ,
+                found: digests.len() as u64,
+                limit: MAX_DIGESTS_READ as u64,
             });
         }
         for digest in digests {

@@ -44,8 +44,8 @@ const README: &str = include_str!("readme.txt");
 /// What a bundle may hold at most; beyond it nobody reads it, and it is better asked more narrowly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    pub events: usize,
-    pub objects: usize,
+    pub events: u64,
+    pub objects: u64,
     /// Of all files together.
     pub bytes: u64,
 }
@@ -70,8 +70,8 @@ pub enum EvidenceError {
     )]
     TooMany {
         what: &'static str,
-        found: usize,
-        limit: usize,
+        found: u64,
+        limit: u64,
     },
     #[error("{0} is there already: give a new name, or an empty folder")]
     Exists(PathBuf),
@@ -147,9 +147,13 @@ pub fn write(sources: &Sources<'_>, asked: &Asked) -> Result<Gathered, EvidenceE
     }
     ids.sort();
     ids.dedup();
-    check("events", ids.len(), asked.limits.events)?;
+    check("events", ids.len() as u64, asked.limits.events)?;
     let events = rows::find(sources.session, &ids, &mut problems)?;
-    check("objects", events.len(), asked.limits.objects)?;
+    check("objects", events.len() as u64, asked.limits.objects)?;
+
+    let known = object::known(sources, &events)?;
+    let of_objects = object::size_bytes(&known);
+    check("bytes of objects", of_objects, asked.limits.bytes)?;
 
     let mut bundle = Bundle::create(&asked.out, asked.limits.bytes)?;
     if let Some(run) = &asked.run {
@@ -159,7 +163,6 @@ pub fn write(sources: &Sources<'_>, asked: &Asked) -> Result<Gathered, EvidenceE
 
     let folders = digest::folders(events.keys());
     let archive = Archive::open(digest::sources(&folders), sources.s3.clone());
-    let known = object::known(sources, &events)?;
     let mut gatherer = object::Gatherer::new(&archive, &sources.runtime, keep);
     let mut objects = gatherer.gather(&mut bundle, &events, &known, &mut problems)?;
     let mut digests = digest::Digests::new(&archive, &sources.runtime, &mut objects);
@@ -195,7 +198,7 @@ pub fn write(sources: &Sources<'_>, asked: &Asked) -> Result<Gathered, EvidenceE
     Ok(gathered)
 }
 
-fn check(what: &'static str, found: usize, limit: usize) -> Result<(), EvidenceError> {
+fn check(what: &'static str, found: u64, limit: u64) -> Result<(), EvidenceError> {
     match found > limit {
         true => Err(EvidenceError::TooMany { what, found, limit }),
         false => Ok(()),

@@ -41,6 +41,12 @@ pub fn known(sources: &Sources<'_>, events: &Events) -> Result<Known, EvidenceEr
     Ok(known)
 }
 
+/// What the objects have together, in bytes.
+pub fn size_bytes(known: &Known) -> u64 {
+    let first = known.values().filter_map(|entries| entries.first());
+    first.map(|object| object.size_bytes).sum()
+}
+
 /// Fetches objects one after another.
 pub struct Gatherer<'g> {
     archive: &'g Archive,

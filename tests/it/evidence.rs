@@ -1,5 +1,6 @@
 //! Evidence bundles: whole, the same each time, and checked by the very commands of their README.
 
+mod limits;
 mod remote;
 mod signature;
 
