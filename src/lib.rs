@@ -14,6 +14,7 @@
 //! report     queries/ ─header, parameters─► rows ─evidence─► one of four answers
 //! nightly    what a run from cron remembers and tells beside converting and reporting
 //! render     rows and runs of reports ─► terminal, JSON, CSV, Markdown, Parquet, HTML
+//! evidence   rows ─► source objects, records, digests and rows in one folder or tar
 //! ```
 //!
 //! `archive`, `container` and `event` know nothing of one another; `convert` joins them.
@@ -26,6 +27,7 @@ pub mod cli;
 pub mod container;
 pub mod convert;
 pub mod event;
+pub mod evidence;
 pub mod lake;
 pub mod nightly;
 pub mod query;

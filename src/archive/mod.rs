@@ -6,6 +6,7 @@ mod local;
 mod s3;
 mod s3_list;
 mod selection;
+mod user_metadata;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -284,7 +284,7 @@ fn backoff(attempt: u32) -> Duration {
     whole.mul_f64(f64::from(random) / f64::from(u32::MAX))
 }
 
-fn fetch_error<E>(uri: &str, error: SdkError<E, HttpResponse>) -> FetchError
+pub(super) fn fetch_error<E>(uri: &str, error: SdkError<E, HttpResponse>) -> FetchError
 where
     E: Error + ProvideErrorMetadata + Send + Sync + 'static,
 {

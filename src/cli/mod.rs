@@ -5,6 +5,7 @@ mod convert;
 mod ddl;
 mod docs;
 mod engine;
+mod evidence;
 mod export;
 mod inspect;
 mod nightly;
@@ -82,6 +83,7 @@ enum Command {
     Report(Box<report::Args>),
     Query(Box<query::Args>),
     Nightly(Box<nightly::Args>),
+    Evidence(Box<evidence::Args>),
     Ddl(ddl::Args),
     Completions(docs::CompletionArgs),
     Man(docs::ManArgs),
@@ -136,6 +138,7 @@ pub fn run() -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Nightly(args) => nightly::run(&args, manner),
+        Command::Evidence(args) => evidence::run(&args, manner),
         Command::Ddl(args) => ddl::run(&args),
         Command::Completions(args) => docs::completions(&args),
         Command::Man(args) => docs::man(&args),

@@ -13,7 +13,7 @@ use jiff::civil::Date;
 
 use super::aws::S3Args;
 use super::engine::EngineArgs;
-use super::report::choice::{ChoiceArgs, LevelArg};
+use super::report::choice::{ChoiceArgs, LevelArg, SiteArgs};
 use super::selection::SelectionArgs;
 use super::terminal::LogFormat;
 use super::{Cli, Command, Manner, Outcome};
@@ -102,6 +102,9 @@ struct BudgetArgs {
 struct ReportArgs {
     #[command(flatten)]
     choice: ChoiceArgs,
+
+    #[command(flatten)]
+    site: SiteArgs,
 
     /// Event dates that reports look at, back from today.
     #[arg(long, value_name = "N", default_value_t = 7)]

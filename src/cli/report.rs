@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use jiff::civil::Date;
 
-use self::choice::{ChoiceArgs, LevelArg};
+use self::choice::{ChoiceArgs, LevelArg, SiteArgs};
 use super::Outcome;
 use super::aws::{S3Args, runtime};
 use super::engine::EngineArgs;
@@ -46,6 +46,9 @@ pub struct Args {
 
     #[command(flatten)]
     choice: ChoiceArgs,
+
+    #[command(flatten)]
+    site: SiteArgs,
 
     /// Lists the reports instead of running them.
     #[arg(long, conflicts_with_all = ["show", "sql", "catalogue"])]
@@ -103,28 +106,44 @@ pub struct Args {
 /// Which events the reports look at.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Scope")]
-struct ScopeArgs {
+pub(super) struct ScopeArgs {
     /// First event date, UTC: YYYY-MM-DD.
     #[arg(long, value_name = "DATE")]
-    since: Option<Date>,
+    pub(super) since: Option<Date>,
 
     /// Last event date, UTC, included.
     #[arg(long, value_name = "DATE")]
-    until: Option<Date>,
+    pub(super) until: Option<Date>,
 
     /// Only events recorded for this account.
     #[arg(long, value_name = "ID", default_value = "")]
-    account: String,
+    pub(super) account: String,
 
     #[arg(long, value_name = "NAME", default_value = "")]
-    region: String,
+    pub(super) region: String,
 
     #[arg(long, value_name = "NAME", default_value = "")]
-    table: String,
+    pub(super) table: String,
 
     /// As in the column principal: a role's or user's ARN, or a service.
     #[arg(long, value_name = "ARN", default_value = "")]
-    principal: String,
+    pub(super) principal: String,
+}
+
+impl ScopeArgs {
+    pub(super) fn scope(&self) -> anyhow::Result<Scope> {
+        if let (Some(since), Some(until)) = (self.since, self.until) {
+            anyhow::ensure!(since <= until, "--since {since} is after --until {until}");
+        }
+        Ok(Scope {
+            since: self.since.map(|date| date.to_string()),
+            until: self.until.map(|date| date.to_string()),
+            account: self.account.clone(),
+            region: self.region.clone(),
+            table: self.table.clone(),
+            principal: self.principal.clone(),
+        })
+    }
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
@@ -173,13 +192,13 @@ impl EngineArg {
     }
 }
 
-fn name_and_value(text: &str) -> Result<(String, String), String> {
+pub(super) fn name_and_value(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("as name=value")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let catalogue = args.choice.catalogue()?;
+    let catalogue = args.site.catalogue()?;
     if args.catalogue {
         return catalogue::write_page(&catalogue);
     }
@@ -259,30 +278,11 @@ fn request(
     catalogue: &Catalogue,
     reports: Vec<Arc<Report>>,
 ) -> anyhow::Result<Request> {
-    let config = args.choice.read_config(catalogue)?;
-    let mut parameters: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (name, value) in &args.param {
-        parameters
-            .entry(name.clone())
-            .or_default()
-            .push(value.clone());
-    }
-    let scope = &args.scope;
-    if let (Some(since), Some(until)) = (scope.since, scope.until) {
-        anyhow::ensure!(since <= until, "--since {since} is after --until {until}");
-    }
     Ok(Request {
         reports,
-        scope: Scope {
-            since: scope.since.map(|date| date.to_string()),
-            until: scope.until.map(|date| date.to_string()),
-            account: scope.account.clone(),
-            region: scope.region.clone(),
-            table: scope.table.clone(),
-            principal: scope.principal.clone(),
-        },
-        parameters,
-        config,
+        scope: args.scope.scope()?,
+        parameters: parameters(&args.param),
+        config: args.site.read_config(catalogue)?,
         today: jiff::Timestamp::now()
             .to_zoned(jiff::tz::TimeZone::UTC)
             .date(),
@@ -293,6 +293,16 @@ fn request(
             ReportFormat::Html | ReportFormat::Json | ReportFormat::Ndjson
         ),
     })
+}
+
+/// The texts of each parameter.
+pub(super) fn parameters(pairs: &[(String, String)]) -> BTreeMap<String, Vec<String>> {
+    let mut parameters: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, value) in pairs {
+        let texts = parameters.entry(name.clone()).or_default();
+        texts.push(value.clone());
+    }
+    parameters
 }
 
 /// Prints one report's statement; patterns of the site are resolved where a lake is given.

@@ -74,14 +74,15 @@ pub enum DecodeError {
 struct Extra(Option<String>);
 
 impl Extra {
-    fn keep(&mut self, name: &str, value: Json<'_>) {
+    /// Keeps a member with its name as written: what it reads as may have lost lone surrogates.
+    fn keep(&mut self, member: Json<'_>) {
         let text = self.0.get_or_insert_with(|| "{".to_owned());
         if text.len() > 1 {
             text.push(',');
         }
-        text.push_str(&serde_json::Value::from(name).to_string());
+        text.push_str(member.raw_name().expect("a record's members have names"));
         text.push(':');
-        text.push_str(value.raw());
+        text.push_str(member.raw());
     }
 
     fn finish(self) -> Option<String> {
@@ -136,7 +137,7 @@ impl<'d> Event<'d> {
                 let text = faithful_text(value);
                 *field(self) = text;
                 if text.is_none() && !value.is_null() {
-                    apart.extra.keep(name, value);
+                    apart.extra.keep(value);
                 }
             }
             Some((_, Field::Json(field))) => {
@@ -146,11 +147,11 @@ impl<'d> Event<'d> {
                 let truth = value.as_bool();
                 *field(self) = truth.or_else(|| bool_text(value));
                 if truth.is_none() && !value.is_null() {
-                    apart.extra.keep(name, value);
+                    apart.extra.keep(value);
                 }
             }
             Some((_, Field::Time)) => apart.event_time = Some(value),
-            None => apart.extra.keep(name, value),
+            None => apart.extra.keep(value),
         }
     }
 
@@ -167,7 +168,7 @@ impl<'d> Event<'d> {
         match text {
             Some(text) if self.event_time_ms.is_some() && time::is_canonical(text) => {}
             Some(text) => self.event_time_text = Some(text),
-            None => extra.keep("eventTime", value),
+            None => extra.keep(value),
         }
     }
 
@@ -352,7 +353,12 @@ fn last_members<'d>(record: Json<'d>) -> Vec<(&'d str, Json<'d>)> {
     let mut last: Vec<(&str, Json<'_>)> = Vec::new();
     let mut places = std::collections::HashMap::new();
     for (name, value) in record.members() {
-        match places.entry(name) {
+        // Lone surrogates are all read as the same character.
+        let key = match name.contains('\u{fffd}') {
+            true => value.raw_name().unwrap_or(name),
+            false => name,
+        };
+        match places.entry(key) {
             std::collections::hash_map::Entry::Occupied(place) => {
                 let place: &usize = place.get();
                 last[*place].1 = value;

@@ -287,6 +287,14 @@ impl<'d> Json<'d> {
         &self.document.text[self.start()..self.end()]
     }
 
+    /// The name of a member as the record spells it, in its quotes; nothing for other values.
+    pub fn raw_name(self) -> Option<&'d str> {
+        matches!(self.from, MEMBER | LAST_MEMBER).then(|| {
+            let name = self.document.name(self.at - 1);
+            &self.document.text[self.document.place(name) - 1..self.document.end_of_string(name)]
+        })
+    }
+
     fn start(self) -> usize {
         let from = match (self.node(), self.from) {
             (Node::String(text), _) => return self.document.place(text) - 1,

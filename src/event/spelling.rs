@@ -105,17 +105,53 @@ pub fn minified(text: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let mut out = Vec::with_capacity(text.len());
-    let (mut in_string, mut escaped) = (false, false);
+    let (mut in_string, mut escaped, mut is_spaced) = (false, false, false);
     for &byte in text {
         if in_string {
             in_string = escaped || byte != b'"';
             escaped = byte == b'\\' && !escaped;
         } else if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+            is_spaced = true;
             continue;
         } else {
             in_string = byte == b'"';
+            // `1 2` is no JSON and must not become it.
+            if is_spaced && is_of_a_word(byte) && out.last().is_some_and(|last| is_of_a_word(*last))
+            {
+                out.push(b' ');
+            }
         }
+        is_spaced = false;
         out.push(byte);
     }
     Some(out)
+}
+
+/// Whether a byte can stand in a number or in `true`, `false` and `null`, or in what is none of them.
+fn is_of_a_word(byte: u8) -> bool {
+    !matches!(byte, b'{' | b'}' | b'[' | b']' | b':' | b',' | b'"')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::minified;
+
+    #[test]
+    fn white_space_goes_and_what_is_no_json_stays_so() {
+        let cases = [
+            (
+                "{ \"a\" : [ 1 ,\n 2 ] , \"b c\" : \" d\\\" \" }",
+                "{\"a\":[1,2],\"b c\":\" d\\\" \"}",
+            ),
+            ("{\"a\": 1 2}", "{\"a\":1 2}"),
+            ("{\"a\": t\r\n rue}", "{\"a\":t rue}"),
+            ("{\"a\": - 1}", "{\"a\":- 1}"),
+            ("{\"a\": true }", "{\"a\":true}"),
+        ];
+        for (text, expected) in cases {
+            let found = minified(text.as_bytes()).expect("it is spaced");
+            assert_eq!(String::from_utf8_lossy(&found), expected);
+        }
+        assert_eq!(minified(b"{\"a\":1}"), None);
+    }
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
-use serde_json::value::RawValue;
 
 use super::receipt::Part;
 use super::settle::read_part;
 use super::{LakeError, Store};
+use crate::event::parse::Parser;
 use crate::event::schema::{Cell, Events, Table};
 use crate::event::time;
 
@@ -69,22 +69,20 @@ impl RecordTexts {
 
     /// Appends the record of a row. A member in `extra` stands for the column of its name.
     fn write(&self, row: usize, out: &mut String) {
-        let extra: BTreeMap<String, Box<RawValue>> = self
-            .text("extra", row)
-            .and_then(|extra| serde_json::from_str(extra).ok())
-            .unwrap_or_default();
+        let extra = self.text("extra", row).map(members).unwrap_or_default();
+        let is_extra = |member: &str| extra.values().any(|(name, _)| name == member);
         out.push('{');
         let time = match self.text("event_time_text", row) {
             Some(text) => Some(text.to_owned()),
             None => self.canonical_time(row),
         };
-        if let Some(time) = time.filter(|_| !extra.contains_key("eventTime")) {
+        if let Some(time) = time.filter(|_| !is_extra("eventTime")) {
             push_name(out, "eventTime");
             push_string(out, &time);
         }
         for (index, member, kind) in &self.members {
             let column = self.batch.column(*index);
-            if column.is_null(row) || extra.contains_key(*member) {
+            if column.is_null(row) || is_extra(member) {
                 continue;
             }
             push_name(out, member);
@@ -97,9 +95,11 @@ impl RecordTexts {
                 }
             }
         }
-        for (name, value) in &extra {
-            push_name(out, name);
-            out.push_str(value.get());
+        for (raw_name, (_, value)) in &extra {
+            push_comma(out);
+            out.push_str(raw_name);
+            out.push(':');
+            out.push_str(value);
         }
         out.push('}');
     }
@@ -112,10 +112,27 @@ impl RecordTexts {
     }
 }
 
-fn push_name(out: &mut String, name: &str) {
+/// The members of an object by their names as written: name and value's text.
+fn members(object: &str) -> BTreeMap<String, (String, String)> {
+    let mut parser = Parser::default();
+    let members = parser.parse(object.as_bytes(), |object| {
+        let members = object.members().filter_map(|(name, value)| {
+            let raw_name = value.raw_name()?.to_owned();
+            Some((raw_name, (name.to_owned(), value.raw().to_owned())))
+        });
+        members.collect()
+    });
+    members.unwrap_or_default()
+}
+
+fn push_comma(out: &mut String) {
     if out.len() > 1 {
         out.push(',');
     }
+}
+
+fn push_name(out: &mut String, name: &str) {
+    push_comma(out);
     push_string(out, name);
     out.push(':');
 }

@@ -211,6 +211,37 @@ fn invalid_utf8_is_quarantined_with_its_bytes() {
     );
 }
 
+/// Names that differ in a lone surrogate are two members, and each comes back by its name.
+#[test]
+fn member_names_with_lone_surrogates_come_back_as_written() {
+    let odd = record("a").replace(
+        "\"readOnly\":true",
+        "\"x\\ud800\":1,\"x\\udc00\":2,\"x\\ufffd\":3,\"readOnly\":true",
+    );
+    let case = Case::new().with("odd.json.gz", &gzip(&wrapped(&[odd])));
+    let (ended, summary) = convert(&case.archive(), &case.lake(), &[]);
+    assert_eq!(ended.code, 0, "{summary:#}");
+    let text = run(&["export", path(&case.lake())]).stdout;
+    for member in ["\"x\\ud800\":1", "\"x\\udc00\":2", "\"x\\ufffd\":3"] {
+        assert!(text.contains(member), "{member} in {text}");
+    }
+}
+
+/// White space between numbers is no white space between values: `1 2` is not 12.
+#[test]
+fn numbers_apart_are_no_number() {
+    let spaced = record("a").replace("{\"id\":\"7\"}", "{ \"id\": 1 2}");
+    let case = Case::new().with("odd.json.gz", &gzip(&wrapped(&[spaced, record("b")])));
+    let (code, _, ids) = case.converted();
+    assert_eq!((code, ids), (3, vec!["b".to_owned()]));
+    assert!(
+        case.quarantine()[0]["text"]
+            .as_str()
+            .expect("a text")
+            .contains("1 2")
+    );
+}
+
 #[test]
 fn lone_surrogates_and_long_numbers_come_back_as_written() {
     let odd = record("a")

@@ -23,7 +23,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The name of a form, its bytes around three records a, b and c, and what inspect calls it.
-fn forms() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+pub fn forms() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let records = [record("a"), record("b"), record("c")];
     let texts: Vec<String> = records.iter().map(Value::to_string).collect();
     let pretty = |value: &Value| serde_json::to_string_pretty(value).expect("JSON");

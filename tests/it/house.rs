@@ -21,12 +21,27 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["archive", "container", "event", "lake", "select"],
     ),
     (
+        "evidence",
+        &[
+            "archive",
+            "container",
+            "convert",
+            "event",
+            "lake",
+            "query",
+            "render",
+            "report",
+            "select",
+        ],
+    ),
+    (
         "cli",
         &[
             "archive",
             "container",
             "convert",
             "event",
+            "evidence",
             "lake",
             "nightly",
             "query",
@@ -79,6 +94,7 @@ const FENCES: &[(&str, &[&str])] = &[
             "lake/",
             "event/schema.rs",
             "cli/show.rs",
+            "evidence/rows.rs",
             "query/",
             "report/",
             "render/",
@@ -106,6 +122,7 @@ const FENCES: &[(&str, &[&str])] = &[
         ],
     ),
     ("simdutf8", &["event/parse.rs"]),
+    ("tar", &["evidence/bundle.rs"]),
     ("rayon", &["convert/", "lake/", "cli/"]),
 ];
 

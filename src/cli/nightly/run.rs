@@ -187,8 +187,8 @@ fn selection(args: &Args, store: &Store, lake: Option<&LakeState>) -> anyhow::Re
 impl Steps<'_> {
     fn all(&mut self) -> anyhow::Result<Outcome> {
         let keep = self.args.what.keep()?;
-        let catalogue = self.args.reports.choice.catalogue()?;
-        let config = self.args.reports.choice.read_config(&catalogue)?;
+        let catalogue = self.args.reports.site.catalogue()?;
+        let config = self.args.reports.site.read_config(&catalogue)?;
         let mut reports = self.args.reports.choice.fitting(&catalogue)?;
         // Those that ask for an item, a table or a time are for a person with a question.
         reports.retain(|report| report.header.asks.is_empty());

@@ -20,7 +20,11 @@ pub struct ChoiceArgs {
     /// Those with this ATT&CK technique, such as T1485.
     #[arg(long, value_name = "ID")]
     tag: Vec<String>,
+}
 
+/// What the site adds: its own settings and reports.
+#[derive(clap::Args, Clone, Debug)]
+pub struct SiteArgs {
     /// What the site says of itself; dynatrail.toml in this folder if there is one.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -51,7 +55,7 @@ impl LevelArg {
     }
 }
 
-impl ChoiceArgs {
+impl SiteArgs {
     /// The packaged reports and the user's own.
     pub fn catalogue(&self) -> anyhow::Result<Catalogue> {
         let mut catalogue = Catalogue::packaged()?;
@@ -75,7 +79,9 @@ impl ChoiceArgs {
             None => Ok(Config::default()),
         }
     }
+}
 
+impl ChoiceArgs {
     pub fn is_narrowed(&self) -> bool {
         !self.topic.is_empty() || !self.tag.is_empty() || self.level.is_some()
     }
