@@ -13,6 +13,8 @@ mod query;
 mod report;
 mod show;
 mod terminal;
+mod verify;
+mod verify_lines;
 
 use std::process::ExitCode;
 
@@ -46,7 +48,7 @@ Exit codes:
   0    complete
   1    failed
   2    wrong usage
-  3    complete, but something was quarantined, unreadable or not there
+  3    complete, but something was quarantined, unreadable, not there or not valid
   4    findings at or above the level of --fail-on
   130  interrupted (143: terminated)";
 
@@ -73,6 +75,7 @@ enum Command {
     Inspect(inspect::Args),
     Show(show::Args),
     Export(export::Args),
+    Verify(verify::Args),
     Report(Box<report::Args>),
     Query(Box<query::Args>),
     Ddl(ddl::Args),
@@ -108,6 +111,7 @@ pub fn run() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Verify(args) => verify::run(&args, manner),
         Command::Report(args) => report::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Ddl(args) => ddl::run(&args),
