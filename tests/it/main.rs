@@ -27,3 +27,6 @@ mod selectors_cli;
 mod slow;
 mod store_s3;
 mod truth;
+mod verify;
+mod verify_archive;
+mod verify_s3;
