@@ -304,7 +304,8 @@ pub struct EarlyEnd {
     pub chain: Chain,
     /// The end of its newest digest.
     pub end: Timestamp,
-    /// The end of the newest digest of the trail in any account and region.
+    /// The end of the newest digest of the trail in any region, and of an organization's in any
+    /// account.
     pub trail_end: Timestamp,
 }
 

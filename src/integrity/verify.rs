@@ -153,21 +153,19 @@ impl Plan {
     /// Standard chains that end before others of the same trail do.
     fn early_ends(&self) -> Vec<EarlyEnd> {
         let mut ends: BTreeMap<usize, Timestamp> = BTreeMap::new();
-        let mut trail_ends: BTreeMap<(&str, &str), Timestamp> = BTreeMap::new();
+        let mut trail_ends: BTreeMap<[&str; 3], Timestamp> = BTreeMap::new();
         for entry in &self.entries {
             let chain = &self.chains[entry.chain];
             if chain.kind == ChainKind::Standard {
                 ends.entry(entry.chain).or_insert(entry.end);
-                let trail_end = trail_ends
-                    .entry((&chain.trail, &chain.home_region))
-                    .or_insert(entry.end);
+                let trail_end = trail_ends.entry(trail_of(chain)).or_insert(entry.end);
                 *trail_end = (*trail_end).max(entry.end);
             }
         }
         let mut early = Vec::new();
         for (index, end) in ends {
             let chain = &self.chains[index];
-            let trail_end = trail_ends[&(chain.trail.as_str(), chain.home_region.as_str())];
+            let trail_end = trail_ends[&trail_of(chain)];
             if end + AWAITED < trail_end {
                 early.push(EarlyEnd {
                     chain: chain.clone(),
@@ -179,11 +177,14 @@ impl Plan {
         early
     }
 
-    /// The end of the newest digest of each account and region.
+    /// The end of the newest regular digest of each account and region.
     fn newest_ends(&self) -> BTreeMap<(&str, &str), Timestamp> {
         let mut newest: BTreeMap<(&str, &str), Timestamp> = BTreeMap::new();
         for entry in &self.entries {
             let chain = &self.chains[entry.chain];
+            if chain.kind == ChainKind::Backfill {
+                continue;
+            }
             let end = newest
                 .entry((&chain.account, &chain.region))
                 .or_insert(entry.end);
@@ -444,6 +445,12 @@ impl Course<'_> {
             false => Some(LogStatus::Unreferenced),
         }
     }
+}
+
+/// What names the trail of a chain: a trail of an organization has chains in all of its accounts.
+fn trail_of(chain: &Chain) -> [&str; 3] {
+    let owner = chain.organization.as_ref().unwrap_or(&chain.account);
+    [owner, &chain.trail, &chain.home_region]
 }
 
 /// A log file is no better than the digest that names it.

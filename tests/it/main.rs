@@ -28,5 +28,7 @@ mod slow;
 mod store_s3;
 mod truth;
 mod verify;
+mod verify_api;
 mod verify_archive;
+mod verify_aws;
 mod verify_s3;

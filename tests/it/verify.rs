@@ -138,7 +138,7 @@ fn copies_lie_anywhere() {
         below.stdout
     );
     assert!(
-        below.stdout.contains("9/9 log files valid"),
+        below.stdout.contains("10/10 log files valid"),
         "{}",
         below.stdout
     );

@@ -16,7 +16,7 @@ pub const ACCOUNTS: [&str; 2] = ["111122223333", "444455556666"];
 pub const REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];
 /// With everything that trail names may have beside letters.
 pub const TRAIL: &str = "t_a.b-c";
-const HOME: &str = "us-east-1";
+pub const HOME: &str = "us-east-1";
 /// Hours of each chain; the third has no log files.
 pub const HOURS: i64 = 6;
 const QUIET_HOUR: i64 = 2;
@@ -36,14 +36,17 @@ fn pair(pkcs8: &[u8]) -> RsaKeyPair {
 /// One object with its user metadata.
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
+    pub bucket: String,
     pub bytes: Vec<u8>,
     pub metadata: BTreeMap<String, String>,
 }
 
 /// Objects by key.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Site {
     pub objects: BTreeMap<String, Stored>,
+    /// Where what is put next lies.
+    pub bucket: &'static str,
 }
 
 /// Whose digests are made.
@@ -165,7 +168,7 @@ pub fn key_list(value: &[u8]) -> String {
 impl Site {
     /// Two accounts, two regions each, six hours; and a backfill chain of two digests.
     pub fn new() -> Site {
-        let mut site = Site::default();
+        let mut site = Site::empty();
         for account in ACCOUNTS {
             for region in REGIONS {
                 let line = Line {
@@ -180,9 +183,25 @@ impl Site {
         site
     }
 
+    pub fn empty() -> Site {
+        Site {
+            objects: BTreeMap::new(),
+            bucket: BUCKET,
+        }
+    }
+
     /// Adds a chain that begins with the first hour.
     pub fn add_chain(&mut self, line: Line<'_>, hours: std::ops::Range<i64>) {
-        let mut previous = None;
+        self.add_hours(line, hours, None);
+    }
+
+    /// Adds the digests of hours after another; gives the key of the last.
+    pub fn add_hours(
+        &mut self,
+        line: Line<'_>,
+        hours: std::ops::Range<i64>,
+        mut previous: Option<String>,
+    ) -> Option<String> {
         for number in hours {
             let mut logs = Vec::new();
             for index in 0..LOGS_OF_HOUR {
@@ -196,6 +215,7 @@ impl Site {
             }
             previous = Some(self.add_digest(line, hour(number)..hour(number + 1), previous, &logs));
         }
+        previous
     }
 
     /// Adds a digest over log files that are there; gives its key.
@@ -209,7 +229,7 @@ impl Site {
         let key = digest_key(line, span.end);
         let named = |bytes: &[u8], object: &str| {
             json!({
-                "s3Bucket": BUCKET, "s3Object": object, "hashValue": sha256(&gunzip(bytes)),
+                "s3Bucket": self.objects[object].bucket, "s3Object": object, "hashValue": sha256(&gunzip(bytes)),
                 "hashAlgorithm": "SHA-256", "newestEventTime": span.start.to_string(),
                 "oldestEventTime": span.start.to_string(),
             })
@@ -223,13 +243,13 @@ impl Site {
             "awsAccountId": line.account,
             "digestStartTime": span.start.to_string(),
             "digestEndTime": span.end.to_string(),
-            "digestS3Bucket": BUCKET,
+            "digestS3Bucket": self.bucket,
             "digestS3Object": key,
             "digestPublicKeyFingerprint": fingerprint(&SIGNING),
             "digestSignatureAlgorithm": "SHA256withRSA",
             "newestEventTime": null,
             "oldestEventTime": null,
-            "previousDigestS3Bucket": before.map(|_| BUCKET),
+            "previousDigestS3Bucket": before.map(|before| before.bucket.clone()),
             "previousDigestS3Object": previous,
             "previousDigestHashValue": before.map(|before| sha256(&gunzip(&before.bytes))),
             "previousDigestHashAlgorithm": before.map(|_| "SHA-256"),
@@ -248,7 +268,9 @@ impl Site {
     }
 
     pub fn put(&mut self, key: &str, bytes: Vec<u8>) {
-        self.objects.entry(key.to_owned()).or_default().bytes = bytes;
+        let object = self.objects.entry(key.to_owned()).or_default();
+        object.bytes = bytes;
+        object.bucket = self.bucket.to_owned();
     }
 
     pub fn get(&mut self, key: &str) -> &mut Stored {
@@ -299,16 +321,14 @@ impl Site {
     /// Writes the objects below a folder, without their metadata: a plain copy.
     pub fn copy_to(&self, folder: &Path) {
         for (key, object) in &self.objects {
-            let path = folder.join(key);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, &object.bytes).unwrap();
+            write(&folder.join(key), &object.bytes);
         }
     }
 
     /// Writes the objects with their metadata as the S3 server of these tests keeps them.
     pub fn serve_from(&self, root: &Path) {
-        self.copy_to(&root.join(BUCKET));
         for (key, object) in &self.objects {
+            write(&root.join(&object.bucket).join(key), &object.bytes);
             if object.metadata.is_empty() {
                 continue;
             }
@@ -316,7 +336,7 @@ impl Site {
                 let text = base64(text.as_bytes()).replace('+', "-").replace('/', "_");
                 text.trim_end_matches('=').to_owned()
             };
-            let (bucket, object_name) = (encoded(BUCKET), encoded(key));
+            let (bucket, object_name) = (encoded(&object.bucket), encoded(key));
             let name = format!(".bucket-{bucket}.object-{object_name}.metadata.json");
             let attributes = json!({"user_metadata": object.metadata});
             std::fs::write(root.join(name), attributes.to_string()).unwrap();
@@ -329,4 +349,9 @@ impl Site {
         let path = folder.join(format!("{key}.metadata.json"));
         std::fs::write(path, head.to_string()).unwrap();
     }
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, bytes).unwrap();
 }

@@ -592,3 +592,58 @@ fn refused_files_are_told_as_unread() {
         "{lines:?}"
     );
 }
+
+/// A trail whose files go to another bucket since some day: the chain leads back to the first.
+#[test]
+fn a_chain_is_followed_into_another_bucket() {
+    let mut site = Site::empty();
+    let last = site.add_hours(FIRST, 0..3, None);
+    site.bucket = "new";
+    site.add_hours(FIRST, 3..6, last);
+    site.put(&log_of(FIRST, 1, 0), gzip(b"{}"));
+    site.get(&log_of(FIRST, 1, 0)).bucket = BUCKET.to_owned();
+    let served = Served::of(&site);
+    let keys = served.root.path().join("keys.json");
+    let verify = |sources: &[&str]| {
+        let fixed = ["verify", "--public-keys", path(&keys), "--"];
+        run_on(&served.server, &[&fixed, sources].concat())
+    };
+    let altered = format!("{LOG}\ts3://{BUCKET}/{}\t{HASH}", log_of(FIRST, 1, 0));
+    let mut counted = Vec::new();
+    for sources in [&["s3://new"][..], &["s3://new", "s3://logs"]] {
+        let ended = verify(sources);
+        assert_eq!(told(&ended), [altered.clone()], "{sources:?}");
+        counted.push(counters(&ended).join("\n"));
+    }
+    assert_eq!(counted[0], counted[1]);
+    assert_eq!(
+        counted[0],
+        "6/6 digest files valid\n9/10 log files valid, 1/10 log files INVALID"
+    );
+}
+
+/// Digests alone are listed where log files are not asked for, and nothing beside them.
+#[test]
+fn listings_of_digests_leave_out_the_rest() {
+    let mut site = Site::new();
+    for other in ["vpcflowlogs", "CloudTrail-Insight", "CloudTrail"] {
+        site.put(
+            &format!("AWSLogs/111122223333/{other}/us-east-1/2025/01/02/x"),
+            b"x".to_vec(),
+        );
+    }
+    site.put("loose.json", b"{}".to_vec());
+    let served = Served::of(&site);
+    let ended = served.verify(&["--trail", "t_a.b-c", "--account", "111122223333"]);
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+    for seen in served.server.take_requests() {
+        let Some(prefix) = seen.query.get("prefix").filter(|_| seen.is_list()) else {
+            continue;
+        };
+        let is_above = "AWSLogs/111122223333/".starts_with(prefix.as_str());
+        assert!(
+            is_above || prefix.contains("/CloudTrail-Digest/"),
+            "{prefix}"
+        );
+    }
+}
