@@ -53,8 +53,10 @@ pub struct Keys {
 struct Online {
     options: S3Options,
     runtime: Handle,
-    /// Regions whose keys for regular digests were asked for.
-    regions: BTreeSet<String>,
+    /// What was asked for: region and span.
+    asked: BTreeSet<(String, Timestamp, Timestamp)>,
+    /// Regions that gave no answer.
+    failed: BTreeSet<String>,
     /// The first and the last end of a regular digest in each region.
     spans: BTreeMap<String, (Timestamp, Timestamp)>,
 }
@@ -77,7 +79,8 @@ impl Keys {
             online: Some(Online {
                 options,
                 runtime,
-                regions: BTreeSet::new(),
+                asked: BTreeSet::new(),
+                failed: BTreeSet::new(),
                 spans: BTreeMap::new(),
             }),
             ..Keys::default()
@@ -136,7 +139,6 @@ impl Keys {
             return;
         };
         let span = match needed.kind {
-            ChainKind::Standard if !online.regions.insert(needed.region.to_owned()) => None,
             ChainKind::Standard => online.spans.get(needed.region).map(|&(first, last)| {
                 // The first digest covers the hour before its end.
                 (first - SignedDuration::from_hours(1), last + AFTER_LAST)
@@ -146,6 +148,10 @@ impl Keys {
                 .map(|time| (time - AROUND_BACKFILL, time + AROUND_BACKFILL)),
         };
         let Some((from, to)) = span else { return };
+        let is_new = online.asked.insert((needed.region.to_owned(), from, to));
+        if !is_new || online.failed.contains(needed.region) {
+            return;
+        }
         let asked = online::list_public_keys(&online.options, needed.region, (from, to));
         match online.runtime.block_on(asked) {
             Ok(keys) => {
@@ -153,7 +159,10 @@ impl Keys {
                     self.add(&key.fingerprint, &key.der, key.validity);
                 }
             }
-            Err(error) => self.warn(error.to_string()),
+            Err(error) => {
+                online.failed.insert(needed.region.to_owned());
+                self.warn(error.to_string());
+            }
         }
     }
 

@@ -27,8 +27,8 @@ const FETCHES_OF_GROUP: usize = 32;
 /// Compressed bytes in flight; a file larger than this goes alone.
 const BUDGET_BYTES: u64 = 32 << 20;
 
-/// What a group costs of the budget at least, so that groups in flight are bounded too.
-const LEAST_COST_BYTES: u64 = 512 << 10;
+/// What a group costs of the budget at least, so that requests in flight are bounded too.
+const LEAST_COST_BYTES: u64 = 2 << 20;
 
 /// What a file that no listing has is reckoned with.
 const UNLISTED_BYTES: u64 = 64 << 10;
@@ -236,7 +236,7 @@ mod tests {
         for byte in text {
             crc ^= u32::from(*byte);
             for _ in 0..8 {
-                crc = crc >> 1 ^ (crc & 1) * 0xedb8_8320;
+                crc = (crc >> 1) ^ ((crc & 1) * 0xedb8_8320);
             }
         }
         !crc

@@ -2,10 +2,11 @@
 
 use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::config::{Builder, Region};
-use aws_sdk_cloudtrail::error::DisplayErrorContext;
+use aws_sdk_cloudtrail::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudtrail::primitives::DateTime;
 use jiff::Timestamp;
 
+use super::load::chain_of;
 use crate::archive::{S3Options, aws_config};
 
 /// Pages of keys that are asked for: CloudTrail answers with one.
@@ -60,7 +61,7 @@ pub(super) async fn list_public_keys(
             .await
             .map_err(|error| OnlineError {
                 region: region.to_owned(),
-                answer: DisplayErrorContext(&error).to_string(),
+                answer: told(&error),
             })?;
         for key in answer.public_key_list() {
             let (Some(fingerprint), Some(value)) = (key.fingerprint(), key.value()) else {
@@ -78,6 +79,19 @@ pub(super) async fn list_public_keys(
         }
     }
     Ok(keys)
+}
+
+/// What CloudTrail answered, or why there is no answer.
+fn told<E, R>(error: &SdkError<E, R>) -> String
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug,
+{
+    match (error.code(), error.message()) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        _ => chain_of(error),
+    }
 }
 
 fn instant(time: Option<&DateTime>) -> Option<Timestamp> {

@@ -21,7 +21,7 @@ use crate::archive::{Archive, ObjectKind, ObjectRef};
 
 /// Digests of a window at most, and their compressed bytes.
 const WINDOW_DIGESTS: usize = 512;
-const WINDOW_BYTES: u64 = 8 << 20;
+const WINDOW_BYTES: u64 = 4 << 20;
 
 /// Log files delivered before the end of an interval may stand in a digest that ends so much later.
 const AFTER_UNTIL: SignedDuration = SignedDuration::from_hours(1);
@@ -87,6 +87,9 @@ pub fn verify(
     summary.warnings = verifier.keys.warnings().iter().cloned().collect();
     summary
 }
+
+/// Digests on their way.
+type Fetching = JoinHandle<Vec<(Wanted, Fetched)>>;
 
 /// The digests in the order of the walk: chain by chain, the newest first.
 struct Plan {
@@ -201,12 +204,12 @@ impl Verifier {
             && self.until.is_none_or(|until| end - AFTER_UNTIL <= until)
     }
 
-    fn fetch(&self, wanted: Vec<Wanted>) -> JoinHandle<Vec<(Wanted, Fetched)>> {
+    fn fetch(&self, wanted: Vec<Wanted>) -> Fetching {
         self.runtime
             .spawn(load::fetch(self.archive.clone(), wanted))
     }
 
-    fn finish(&mut self, fetching: JoinHandle<Vec<(Wanted, Fetched)>>) -> Vec<Loaded> {
+    fn finish(&mut self, fetching: Fetching) -> Vec<Loaded> {
         let fetched = self
             .runtime
             .block_on(fetching)
@@ -263,7 +266,7 @@ impl Course<'_> {
     }
 
     /// Begins to fetch the next window; gives where it begins.
-    fn fetch_window(&self, at: &mut usize) -> Option<(usize, JoinHandle<Vec<(Wanted, Fetched)>>)> {
+    fn fetch_window(&self, at: &mut usize) -> Option<(usize, Fetching)> {
         let first = *at;
         let mut bytes = 0;
         let mut wanted = Vec::new();

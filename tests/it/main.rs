@@ -31,4 +31,5 @@ mod verify;
 mod verify_api;
 mod verify_archive;
 mod verify_aws;
+mod verify_bucket;
 mod verify_s3;
