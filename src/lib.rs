@@ -9,6 +9,7 @@
 //! event      record ─parse, normalise─► Event and its Operations ─► rows in columns
 //! select     Event ─► kept, not selected, uncertain
 //! lake       rows ─► Parquet parts, receipts, quarantine
+//! integrity  digests ─chain, signature, hashes─► whether logs are as CloudTrail delivered them
 //! convert    the loop over units that joins them
 //! query      lake ─SQL, bound values─► rows
 //! report     queries/ ─header, parameters─► rows ─evidence─► one of four answers
@@ -28,6 +29,7 @@ pub mod container;
 pub mod convert;
 pub mod event;
 pub mod evidence;
+pub mod integrity;
 pub mod lake;
 pub mod nightly;
 pub mod query;

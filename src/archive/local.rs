@@ -10,7 +10,10 @@ use siphasher::sip128::SipHasher13;
 use walkdir::{DirEntry, WalkDir};
 
 use super::selection::{FolderVerdict, OutOfSelection, Selection};
-use super::{FetchError, ListError, Listing, ObjectKind, ObjectRef, SourceError, check_size};
+use super::{
+    FetchError, ListError, Listing, MAX_OBJECT_BYTES, ObjectKind, ObjectRef, SourceError,
+    check_size,
+};
 
 /// How many files are listed between two words of progress.
 const PROGRESS_STEP: u64 = 1024;
@@ -246,25 +249,15 @@ fn kind_name(_: FileType) -> &'static str {
 /// Asks the file system for nothing but the bytes: small files are the common case.
 pub(super) fn read(uri: &str, size: u64, buffer: &mut Vec<u8>) -> Result<(), FetchError> {
     buffer.clear();
-    check_size(uri, size)?;
-    let other = |error: std::io::Error| FetchError::Other {
-        uri: uri.to_owned(),
-        source: error.into(),
-    };
-    let file = File::open(uri).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => FetchError::Gone {
-            uri: uri.to_owned(),
-        },
-        ErrorKind::PermissionDenied => FetchError::Denied {
-            uri: uri.to_owned(),
-            source: error.into(),
-        },
-        _ => other(error),
-    })?;
+    check_size(uri, size, MAX_OBJECT_BYTES)?;
+    let file = File::open(uri).map_err(|error| fetch_error(uri, error))?;
     // One byte more than listed shows a file that has grown.
     let most = size + 1;
     buffer.reserve(usize::try_from(most).expect("check_size bounds it"));
-    let received = file.take(most).read_to_end(buffer).map_err(other)?;
+    let received = file
+        .take(most)
+        .read_to_end(buffer)
+        .map_err(|error| fetch_error(uri, error))?;
     if received as u64 != size {
         buffer.clear();
         return Err(FetchError::Changed {
@@ -272,4 +265,30 @@ pub(super) fn read(uri: &str, size: u64, buffer: &mut Vec<u8>) -> Result<(), Fet
         });
     }
     Ok(())
+}
+
+/// Reads a file whatever its size, up to a limit, into `buffer`.
+pub(super) fn read_as_it_is(uri: &str, limit: u64, buffer: &mut Vec<u8>) -> Result<(), FetchError> {
+    let metadata = fs::metadata(uri).map_err(|error| fetch_error(uri, error))?;
+    if !metadata.is_file() {
+        let error = std::io::Error::from(ErrorKind::InvalidInput);
+        return Err(fetch_error(uri, error));
+    }
+    check_size(uri, metadata.len(), limit)?;
+    read(uri, metadata.len(), buffer)
+}
+
+fn fetch_error(uri: &str, error: std::io::Error) -> FetchError {
+    let uri = uri.to_owned();
+    match error.kind() {
+        ErrorKind::NotFound => FetchError::Gone { uri },
+        ErrorKind::PermissionDenied => FetchError::Denied {
+            uri,
+            source: error.into(),
+        },
+        _ => FetchError::Other {
+            uri,
+            source: error.into(),
+        },
+    }
 }

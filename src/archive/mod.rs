@@ -88,6 +88,14 @@ impl ObjectRef {
     }
 }
 
+/// The bytes of an object, with what S3 keeps beside them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WithMetadata {
+    pub bytes: Bytes,
+    /// The user metadata by name, lower case and without `x-amz-meta-`; none for a local file.
+    pub metadata: BTreeMap<String, String>,
+}
+
 /// What the sources hold. `listed` = objects + the sum of `out_of_selection`.
 #[derive(Debug, Default)]
 pub struct Listing {
@@ -112,6 +120,8 @@ impl Listing {
                 return self.count(reason);
             }
             (object.kind, object.date) = (key.kind, key.date);
+        } else if selection.kinds == Kinds::Digests {
+            return self.count(OutOfSelection::NoDigest);
         }
         self.objects.push(object);
     }
@@ -218,15 +228,47 @@ impl Archive {
             self.read_local(uri, size, &mut buffer)?;
             return Ok(buffer.into());
         };
-        check_size(uri, size)?;
+        check_size(uri, size, MAX_OBJECT_BYTES)?;
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         let bucket = self.bucket(bucket).await;
         bucket
             .fetch(Wanted {
                 uri,
                 key,
-                size,
+                size: Some(size),
                 etag,
+                limit: MAX_OBJECT_BYTES,
+            })
+            .await
+            .map(|object| object.bytes)
+    }
+
+    /// Fetches an object as it is now, with its user metadata, whether or not it was listed.
+    ///
+    /// Refuses one of more than `limit` bytes. A local file is read too, and has no metadata.
+    pub async fn fetch_with_metadata(
+        &self,
+        uri: &str,
+        limit: u64,
+    ) -> Result<WithMetadata, FetchError> {
+        let limit = limit.min(MAX_OBJECT_BYTES);
+        let Some(rest) = uri.strip_prefix(S3_SCHEME) else {
+            let mut buffer = Vec::new();
+            self.read_local_as_it_is(uri, limit, &mut buffer)?;
+            return Ok(WithMetadata {
+                bytes: buffer.into(),
+                metadata: BTreeMap::new(),
+            });
+        };
+        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        let bucket = self.bucket(bucket).await;
+        bucket
+            .fetch(Wanted {
+                uri,
+                key,
+                size: None,
+                etag: None,
+                limit,
             })
             .await
     }
@@ -234,6 +276,16 @@ impl Archive {
     /// Reads a listed file of `size` bytes into `buffer`, whose memory is used again.
     pub fn read_local(&self, uri: &str, size: u64, buffer: &mut Vec<u8>) -> Result<(), FetchError> {
         local::read(uri, size, buffer)
+    }
+
+    /// Reads a file whatever its size, up to `limit` bytes, whether or not it was listed.
+    pub fn read_local_as_it_is(
+        &self,
+        uri: &str,
+        limit: u64,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), FetchError> {
+        local::read_as_it_is(uri, limit, buffer)
     }
 
     /// The client of a bucket, made at its first use.
@@ -249,12 +301,12 @@ impl Archive {
     }
 }
 
-fn check_size(uri: &str, size: u64) -> Result<(), FetchError> {
-    if size > MAX_OBJECT_BYTES {
+fn check_size(uri: &str, size: u64, limit: u64) -> Result<(), FetchError> {
+    if size > limit {
         return Err(FetchError::TooLarge {
             uri: uri.to_owned(),
             size,
-            limit: MAX_OBJECT_BYTES,
+            limit,
         });
     }
     Ok(())

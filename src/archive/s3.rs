@@ -24,7 +24,7 @@ use aws_smithy_http_client::tls;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use bytes::Bytes;
 
-use super::{BoxError, FetchError, ListError, Refusal};
+use super::{BoxError, FetchError, ListError, Refusal, WithMetadata, check_size};
 
 /// How often the SDK sends a request before its error counts.
 const ATTEMPTS: u32 = 8;
@@ -119,13 +119,16 @@ pub async fn bucket_region(
     region_of(&client, bucket).await
 }
 
-/// One object to be fetched, as it was listed.
+/// One object to be fetched: as it was listed, or as it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'a> {
     pub(super) uri: &'a str,
     pub(super) key: &'a str,
-    pub(super) size: u64,
+    /// What the listing gave; None takes the object whatever its size.
+    pub(super) size: Option<u64>,
     pub(super) etag: Option<&'a str>,
+    /// The most bytes that it may have.
+    pub(super) limit: u64,
 }
 
 /// The credentials of a profile that is asked for by name, and of no other place.
@@ -178,8 +181,8 @@ impl Bucket {
         }
     }
 
-    /// Fetches all bytes of a listed object, or says why not; a body that breaks off is read again.
-    pub(super) async fn fetch(&self, wanted: Wanted<'_>) -> Result<Bytes, FetchError> {
+    /// Fetches all bytes of an object, or says why not; a body that breaks off is read again.
+    pub(super) async fn fetch(&self, wanted: Wanted<'_>) -> Result<WithMetadata, FetchError> {
         let mut attempt = 1;
         loop {
             match self.fetch_once(wanted).await {
@@ -193,8 +196,8 @@ impl Bucket {
         }
     }
 
-    async fn fetch_once(&self, wanted: Wanted<'_>) -> Result<Bytes, FetchError> {
-        let answer = self
+    async fn fetch_once(&self, wanted: Wanted<'_>) -> Result<WithMetadata, FetchError> {
+        let mut answer = self
             .client
             .get_object()
             .bucket(&self.name)
@@ -209,40 +212,46 @@ impl Bucket {
             (Some(listed), Some(now)) => listed != now,
             _ => false,
         };
-        let other_size = answer
+        let length = answer
             .content_length()
-            .is_some_and(|length| u64::try_from(length) != Ok(wanted.size));
+            .and_then(|length| u64::try_from(length).ok());
+        let other_size = wanted.size.is_some() && length.is_some() && wanted.size != length;
         if other_etag || other_size {
             return Err(FetchError::Changed {
                 uri: wanted.uri.to_owned(),
             });
         }
-        read_body(wanted, answer).await
+        let size = wanted.size.or(length).unwrap_or(0);
+        check_size(wanted.uri, size, wanted.limit)?;
+        let metadata = answer.metadata.take().unwrap_or_default();
+        Ok(WithMetadata {
+            bytes: read_body(wanted.uri, size, answer).await?,
+            metadata: metadata.into_iter().collect(),
+        })
     }
 }
 
-async fn read_body(wanted: Wanted<'_>, mut answer: GetObjectOutput) -> Result<Bytes, FetchError> {
-    let mut body = Vec::with_capacity(
-        usize::try_from(wanted.size).expect("the size is below MAX_OBJECT_BYTES"),
-    );
+async fn read_body(uri: &str, size: u64, mut answer: GetObjectOutput) -> Result<Bytes, FetchError> {
+    let mut body =
+        Vec::with_capacity(usize::try_from(size).expect("the size is below MAX_OBJECT_BYTES"));
     let broken = loop {
         match answer.body.next().await {
             Some(Ok(chunk)) => body.extend_from_slice(&chunk),
             Some(Err(error)) => break Some(error.into()),
             None => break None,
         }
-        if body.len() as u64 > wanted.size {
+        if body.len() as u64 > size {
             return Err(FetchError::Changed {
-                uri: wanted.uri.to_owned(),
+                uri: uri.to_owned(),
             });
         }
     };
-    if broken.is_none() && body.len() as u64 == wanted.size {
+    if broken.is_none() && body.len() as u64 == size {
         return Ok(body.into());
     }
     Err(FetchError::Short {
-        uri: wanted.uri.to_owned(),
-        expected: wanted.size,
+        uri: uri.to_owned(),
+        expected: size,
         received: body.len() as u64,
         source: broken,
     })

@@ -17,6 +17,8 @@ pub const DEFAULT_LATE_DAYS: u32 = 2;
 pub enum Kinds {
     /// What holds events: digests are never log input, Insights and aggregated events are counted.
     LogInput,
+    /// Integrity digests alone; folders of anything else are not looked into.
+    Digests,
     /// Whatever is there, to be looked at.
     Every,
 }
@@ -63,6 +65,8 @@ pub enum OutOfSelection {
     BeforeSince,
     AfterUntil,
     Digest,
+    /// No digest, where digests alone are asked for.
+    NoDigest,
     Insight,
     Aggregated,
     OtherService,
@@ -83,6 +87,7 @@ impl OutOfSelection {
             OutOfSelection::BeforeSince => "before_since",
             OutOfSelection::AfterUntil => "after_until",
             OutOfSelection::Digest => "digest",
+            OutOfSelection::NoDigest => "no_digest",
             OutOfSelection::Insight => "insight",
             OutOfSelection::Aggregated => "aggregated",
             OutOfSelection::OtherService => "other_service",
@@ -111,8 +116,11 @@ impl Selection {
     ///
     /// Objects without a date are admitted: the events decide.
     pub fn admits(&self, key: &ObjectKey<'_>) -> Result<(), OutOfSelection> {
-        if self.kinds == Kinds::Every {
-            return self.admits_place(key);
+        match self.kinds {
+            Kinds::Every => return self.admits_place(key),
+            Kinds::Digests if key.kind == ObjectKind::Digest => return self.admits_place(key),
+            Kinds::Digests => return Err(OutOfSelection::NoDigest),
+            Kinds::LogInput => {}
         }
         match key.kind {
             ObjectKind::Digest => return Err(OutOfSelection::Digest),

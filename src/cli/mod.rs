@@ -17,6 +17,8 @@ mod selection;
 mod show;
 mod signals;
 mod terminal;
+mod verify;
+mod verify_lines;
 
 use std::process::ExitCode;
 
@@ -53,7 +55,7 @@ Exit codes:
   0    complete
   1    failed
   2    wrong usage
-  3    complete, but something was quarantined, unreadable or not there
+  3    complete, but something was quarantined, unreadable, not there or not valid
   4    findings at or above the level of --fail-on
   130  interrupted (143: terminated)";
 
@@ -80,6 +82,7 @@ enum Command {
     Inspect(inspect::Args),
     Show(show::Args),
     Export(export::Args),
+    Verify(verify::Args),
     Report(Box<report::Args>),
     Query(Box<query::Args>),
     Nightly(Box<nightly::Args>),
@@ -135,6 +138,7 @@ pub fn run() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Verify(args) => verify::run(&args, manner),
         Command::Report(args) => report::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Nightly(args) => nightly::run(&args, manner),

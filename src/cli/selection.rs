@@ -67,7 +67,7 @@ enum Changed {
     Redo,
 }
 
-fn account_id(text: &str) -> Result<String, String> {
+pub fn account_id(text: &str) -> Result<String, String> {
     match text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
         true => Ok(text.to_owned()),
         false => Err("an account is 12 digits".to_owned()),

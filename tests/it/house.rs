@@ -10,6 +10,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("archive", &[]),
     ("container", &[]),
     ("event", &[]),
+    ("integrity", &["archive", "container"]),
     ("select", &[]),
     ("lake", &["event"]),
     ("query", &["event", "lake"]),
@@ -42,6 +43,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "convert",
             "event",
             "evidence",
+            "integrity",
             "lake",
             "nightly",
             "query",
@@ -61,6 +63,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("anyhow", &["cli/"]),
     ("tracing_subscriber", &["cli/"]),
     ("aws_config", &["archive/", "lake/s3.rs"]),
+    ("aws_sdk_cloudtrail", &["integrity/online.rs"]),
     ("aws_sdk_s3", &["archive/", "lake/s3.rs"]),
     ("aws_smithy_http_client", &["archive/"]),
     ("walkdir", &["archive/"]),
@@ -123,7 +126,9 @@ const FENCES: &[(&str, &[&str])] = &[
     ),
     ("simdutf8", &["event/parse.rs"]),
     ("tar", &["evidence/bundle.rs"]),
-    ("rayon", &["convert/", "lake/", "cli/"]),
+    ("rayon", &["convert/", "integrity/", "lake/", "cli/"]),
+    ("ring", &["integrity/"]),
+    ("md5", &["integrity/keys.rs"]),
 ];
 
 fn sources() -> Vec<(String, String)> {
