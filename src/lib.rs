@@ -13,6 +13,7 @@
 //! query      lake ─SQL, bound values─► rows
 //! report     queries/ ─header, parameters─► rows ─evidence─► one of four answers
 //! render     rows and runs of reports ─► terminal, JSON, CSV, Markdown, Parquet, HTML
+//! signal     findings of a night, what is missing, a failure ─► who must look, once
 //! ```
 //!
 //! `archive`, `container` and `event` know nothing of one another; `convert` joins them.
@@ -30,3 +31,4 @@ pub mod query;
 pub mod render;
 pub mod report;
 pub mod select;
+pub mod signal;

@@ -34,6 +34,8 @@ struct ConfigFile {
     reports: BTreeMap<String, BTreeMap<String, toml::Value>>,
     #[serde(default)]
     suppress: Vec<Suppression>,
+    #[serde(default)]
+    notify: Vec<toml::Table>,
 }
 
 /// Rows of a report that are known and shown as such, for a while.
@@ -70,6 +72,8 @@ pub struct Config {
     /// Values by report and parameter.
     pub reports: BTreeMap<String, BTreeMap<String, ParameterValue>>,
     pub suppressions: Vec<Suppression>,
+    /// Who is told of findings, as the sections are written; whoever tells them reads them.
+    pub notify: Vec<toml::Table>,
 }
 
 impl Config {
@@ -111,6 +115,7 @@ impl Config {
             check(suppression, catalogue)?;
         }
         config.suppressions = file.suppress;
+        config.notify = file.notify;
         Ok(config)
     }
 }

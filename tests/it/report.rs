@@ -17,7 +17,9 @@ use dynatrail::query::{QueryOptions, Session};
 use dynatrail::render::json;
 use dynatrail::report::catalogue::{Catalogue, Report};
 use dynatrail::report::config::Config;
+use dynatrail::report::finding::finding_id;
 use dynatrail::report::gather::Scope;
+use dynatrail::report::header::Level;
 use dynatrail::report::parameter::{Engine, ParameterValue};
 use dynatrail::report::result::ReportRun;
 use dynatrail::report::run::{MAX_ROWS, Request, run, statement};
@@ -203,6 +205,9 @@ fn every_report_finds_what_its_cases_say() {
             if found != declared {
                 return Some(format!("{}: {found:?} but {declared:?}", case.report.name));
             }
+            if let Some(problem) = shared_identity(&run) {
+                return Some(format!("{}: {}: {problem}", case.report.name, case.name));
+            }
             let lines = |rows: &[Value]| {
                 let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
                 lines.join("\n    ")
@@ -247,6 +252,49 @@ fn every_report_is_proven_by_what_it_finds_and_what_it_does_not() {
             report.name
         );
     }
+}
+
+#[test]
+fn every_report_that_suspects_says_which_finding_a_row_is() {
+    // What grows, is one of several, or moves with the window.
+    let unstable = ["last_seen", "calls", "events", "operations", "threshold"];
+    for report in &catalogue().reports {
+        let header = &report.header;
+        let suspects = header.level > Level::Informational;
+        assert_eq!(suspects, !header.identity.is_empty(), "{}", report.name);
+        for column in &header.identity {
+            assert!(
+                !unstable.contains(&column.as_str()),
+                "{}: {column}",
+                report.name
+            );
+            let mut columns = header.columns.0.iter();
+            let (_, about) = columns
+                .find(|(name, _)| name == column)
+                .expect("the header was checked");
+            let mut of_samples = ["one of", "One of", "How many"].iter();
+            let is_sample = of_samples.any(|words| about.contains(words));
+            assert!(!is_sample, "{}: {column}: {about}", report.name);
+        }
+    }
+}
+
+/// What is wrong where two rows share an identity, which no rows do.
+fn shared_identity(run: &ReportRun) -> Option<String> {
+    let result = &run.results[0];
+    let mut ids = BTreeMap::new();
+    for batch in result.rows.batches() {
+        for row in 0..batch.num_rows() {
+            let id = finding_id(&result.report, &batch, row).expect("plain types");
+            let text = json::object(&result.schema, &batch, row);
+            if let Some(id) = id
+                && let Some(other) = ids.insert(id, text.clone())
+            {
+                return Some(format!("one identity: {other}\n    {text}"));
+            }
+        }
+    }
+    None
 }
 
 /// A case's statement as text of an engine's SQL.
