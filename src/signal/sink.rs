@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use tokio::runtime::Handle;
 
 use super::command;
@@ -82,15 +83,24 @@ impl Sinks {
             no_sign_request: false,
             ..aws.clone()
         };
-        let mut config = None;
+        let mut targets = notifies.iter().map(|notify| &notify.target);
+        let config = match targets.any(|target| matches!(target, Target::Sns { .. })) {
+            true => runtime.block_on(crate::archive::aws_config(&options)),
+            false => SdkConfig::builder().build(),
+        };
+        Self::open_with(notifies, &config, runtime)
+    }
+
+    /// Makes the sinks ready with a configuration that is already loaded.
+    pub fn open_with(
+        notifies: Vec<Notify>,
+        config: &SdkConfig,
+        runtime: Handle,
+    ) -> Result<Self, SinkError> {
         let mut sinks = Vec::new();
         for notify in notifies {
             let channel = match &notify.target {
-                Target::Sns { .. } => {
-                    let load = || runtime.block_on(crate::archive::aws_config(&options));
-                    let config = config.get_or_insert_with(load);
-                    Channel::Sns(Topic::open(&notify, config))
-                }
+                Target::Sns { .. } => Channel::Sns(Topic::open(&notify, config)),
                 Target::Webhook { .. } => Channel::Webhook(Webhook::open(&notify)?),
                 Target::Command { argv } => Channel::Command {
                     argv: argv.clone(),

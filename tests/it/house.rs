@@ -45,7 +45,10 @@ const FENCES: &[(&str, &[&str])] = &[
     ("indicatif", &["cli/progress.rs"]),
     ("anyhow", &["cli/"]),
     ("tracing_subscriber", &["cli/"]),
-    ("aws_config", &["archive/", "lake/s3.rs", "signal/sns.rs"]),
+    (
+        "aws_config",
+        &["archive/", "lake/s3.rs", "signal/sink.rs", "signal/sns.rs"],
+    ),
     ("aws_sdk_sns", &["signal/sns.rs"]),
     ("reqwest", &["signal/webhook.rs"]),
     ("rustix", &["signal/command.rs"]),
