@@ -160,6 +160,13 @@ fn request(case: &Case) -> Request {
 }
 
 fn run_case(case: &Case) -> ReportRun {
+    run_request(case, |_| ())
+}
+
+/// Runs a case in another scope than its own.
+fn run_request(case: &Case, change: impl Fn(&mut Scope)) -> ReportRun {
+    let mut request = request(case);
+    change(&mut request.scope);
     let store = Store::local(&case.lake);
     let lake = LakeState::load(&store).expect("a lake");
     let options = QueryOptions {
@@ -167,7 +174,7 @@ fn run_case(case: &Case) -> ReportRun {
         ..QueryOptions::default()
     };
     let session = Session::open(&store, &lake, &options).expect("a session");
-    run(&session, &lake, "lake", &request(case)).unwrap_or_else(|error| {
+    run(&session, &lake, "lake", &request).unwrap_or_else(|error| {
         let mut text = format!("{}: {}: {error}", case.report.name, case.name);
         let mut source = std::error::Error::source(&error);
         while let Some(error) = source {
@@ -295,6 +302,54 @@ fn shared_identity(run: &ReportRun) -> Option<String> {
         }
     }
     None
+}
+
+/// Ids and rows of a case, with another window.
+fn ids_within(case: &Case, since: Option<&str>, until: Option<&str>) -> BTreeMap<String, String> {
+    let run = run_request(case, |scope| {
+        scope.since = since.map(str::to_owned);
+        scope.until = until.map(str::to_owned);
+    });
+    let result = &run.results[0];
+    let mut ids = BTreeMap::new();
+    for batch in result.rows.batches() {
+        for row in 0..batch.num_rows() {
+            let id = finding_id(&case.report, &batch, row).expect("plain types");
+            let text = json::object(&result.schema, &batch, row);
+            ids.extend(id.map(|id| (id, text)));
+        }
+    }
+    ids
+}
+
+#[test]
+fn an_identity_stays_as_the_window_moves() {
+    let failures: Vec<String> = cases()
+        .cases
+        .par_iter()
+        .filter_map(|case| {
+            let text = serde_json::to_string(&case.expected_rows).expect("JSON");
+            let days = (1..=31).map(|day| format!("2025-03-{day:02}"));
+            let days: Vec<String> = days.filter(|day| text.contains(day.as_str())).collect();
+            let is_windowed = ["since", "until"]
+                .iter()
+                .any(|name| case.parameters.contains_key(*name));
+            let (Some(first), Some(last)) = (days.first(), days.last()) else {
+                return None;
+            };
+            if first == last || is_windowed || case.report.header.identity.is_empty() {
+                return None;
+            }
+            let whole = ids_within(case, None, None);
+            let mut narrow = ids_within(case, Some(last), None);
+            narrow.extend(ids_within(case, None, Some(first)));
+            narrow.retain(|id, _| !whole.contains_key(id));
+            let (name, rows) = (&case.report.name, narrow.values());
+            let rows = rows.cloned().collect::<Vec<_>>().join("\n  ");
+            (!rows.is_empty()).then(|| format!("{name}: {}\n  {rows}", case.name))
+        })
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 /// A case's statement as text of an engine's SQL.

@@ -3,6 +3,7 @@
 
 mod book;
 mod channels;
+mod found;
 mod hook;
 
 use std::collections::{BTreeMap, BTreeSet};
