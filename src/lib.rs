@@ -16,6 +16,7 @@
 //! nightly    what a run from cron remembers and tells beside converting and reporting
 //! render     rows and runs of reports ─► terminal, JSON, CSV, Markdown, Parquet, HTML
 //! evidence   rows ─► source objects, records, digests and rows in one folder or tar
+//! signal     findings of a night, what is missing, a failure ─► who must look, once
 //! ```
 //!
 //! `archive`, `container` and `event` know nothing of one another; `convert` joins them.
@@ -36,3 +37,4 @@ pub mod query;
 pub mod render;
 pub mod report;
 pub mod select;
+pub mod signal;

@@ -15,6 +15,7 @@ attack = ["T1078.004", "T1526", "T1580"]
 references = ["https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html"]
 false_positives = ["Inventory and compliance scanners without the permissions that they need.", "People who try out a new role."]
 needs = ["any"]
+identity = ["day", "recipient_account_id", "principal"]
 optional = ["control", "data.read", "data.write", "streams", "dax"]
 
 [parameters.min_event_names]

@@ -16,6 +16,7 @@ attack = ["T1078.004", "T1526"]
 references = ["https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html"]
 false_positives = ["A workload whose permissions were taken away, or that was deployed before them.", "A new inventory or compliance scanner."]
 needs = ["any"]
+identity = ["hour", "recipient_account_id", "principal"]
 optional = ["control", "data.read", "data.write", "streams", "dax"]
 baseline_days = "baseline_days"
 

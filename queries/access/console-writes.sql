@@ -11,6 +11,7 @@ attack = ["T1078.004"]
 references = ["https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html"]
 false_positives = ["Operators who work in the console by design."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id", "position"]
 optional = ["data.write"]
 
 [columns]

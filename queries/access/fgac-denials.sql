@@ -15,6 +15,7 @@ attack = ["T1530"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html", "https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html"]
 false_positives = ["A workload that was never given the permission.", "People who look at a table that is not theirs."]
 needs = ["any"]
+identity = ["recipient_account_id", "aws_region", "table_name", "index_name", "event_name", "operation", "principal", "denied_action", "denied_reason"]
 optional = ["data.read", "data.write"]
 
 [columns]

@@ -13,6 +13,7 @@ attack = ["T1078.004"]
 references = ["https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html", "https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html"]
 false_positives = ["The console's pages, which ask for many things at once.", "A permission set that lacks what a person's work needs."]
 needs = ["any"]
+identity = ["user_name", "identity_user_id", "permission_set", "principal", "recipient_account_id", "aws_region", "table_name", "event_name", "operation", "invoked_by", "denied_action", "denied_reason"]
 optional = ["control", "data.read", "data.write", "streams", "dax"]
 
 [parameters.person]

@@ -14,6 +14,7 @@ attack = ["T1078.004", "T1565.001"]
 references = ["https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html", "https://docs.aws.amazon.com/singlesignon/latest/userguide/what-is.html"]
 false_positives = ["Operators whose work it is."]
 needs = ["control"]
+identity = ["user_name", "identity_user_id", "permission_set", "principal", "recipient_account_id", "aws_region", "table_name", "operation", "access", "plane", "invoked_by"]
 optional = ["data.write", "dax"]
 
 [parameters.person]

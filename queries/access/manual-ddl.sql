@@ -13,6 +13,7 @@ attack = ["T1578"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/logging-using-cloudtrail.html", "https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html"]
 false_positives = ["Roles that run Terraform, backups or migrations: name them in site.pipeline_roles.", "Operators who change tables by design."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id", "table_name", "operation"]
 
 [columns]
 event_time = "When the call completed, UTC"

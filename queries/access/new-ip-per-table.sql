@@ -18,6 +18,7 @@ attack = ["T1078.004", "T1530"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/logging-using-cloudtrail.html"]
 false_positives = ["A person who works from elsewhere: name the networks in site.allowed_addresses.", "A new address of a NAT gateway."]
 needs = ["any"]
+identity = ["recipient_account_id", "aws_region", "table_name", "source_ip_address", "principal"]
 optional = ["control", "data.read", "data.write", "streams"]
 baseline_days = "history_days"
 

@@ -15,6 +15,7 @@ attack = ["T1078.004", "T1530"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/logging-using-cloudtrail.html"]
 false_positives = ["A new service, or a person with a new task.", "People who answer an incident."]
 needs = ["any"]
+identity = ["recipient_account_id", "aws_region", "table_name", "principal"]
 optional = ["control", "data.read", "data.write", "streams"]
 baseline_days = "history_days"
 

@@ -15,6 +15,7 @@ attack = ["T1535", "T1537"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/logging-using-cloudtrail.html"]
 false_positives = ["A replica or a move that was planned: name the region in site.allowed_regions, which leaves it out."]
 needs = ["any"]
+identity = ["recipient_account_id", "table_name", "aws_region", "principal"]
 optional = ["control", "data.read", "data.write", "streams"]
 baseline_days = "history_days"
 

@@ -17,6 +17,7 @@ attack = ["T1078.004", "T1530"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/logging-using-cloudtrail.html"]
 false_positives = ["A service moved to another SDK.", "A person who takes the command line in place of the console."]
 needs = ["any"]
+identity = ["recipient_account_id", "aws_region", "table_name", "client", "principal"]
 optional = ["control", "data.read", "data.write", "streams"]
 baseline_days = "history_days"
 

@@ -14,6 +14,7 @@ attack = ["T1078.004", "T1485"]
 references = ["https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html", "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_mfa_configure-api-require.html"]
 false_positives = ["An application that runs with the access key of an IAM user: name the user in site.pipeline_roles, or better, give it a role."]
 needs = ["control"]
+identity = ["recipient_account_id", "aws_region", "table_name", "operation", "principal", "session_name", "access_key_id", "mfa_authenticated", "from_console"]
 optional = ["data.write"]
 
 [parameters.min_operations]

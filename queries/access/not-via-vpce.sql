@@ -13,6 +13,7 @@ attack = ["T1078.004", "T1528"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/vpc-endpoints-dynamodb.html", "https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html"]
 false_positives = ["A workload that was moved, or whose route to the endpoint was removed: all its calls pass it from then on.", "A region without an endpoint."]
 needs = ["any"]
+identity = ["day", "recipient_account_id", "aws_region", "principal", "session_name", "access_key_id", "source_ip_address", "user_agent"]
 optional = ["control", "data.read", "data.write", "streams", "dax"]
 baseline_days = "history_days"
 

@@ -13,6 +13,7 @@ attack = ["T1098.003", "T1078.004"]
 references = ["https://docs.aws.amazon.com/singlesignon/latest/userguide/permissionsetsconcept.html", "https://docs.aws.amazon.com/singlesignon/latest/userguide/sso-info-in-cloudtrail.html"]
 false_positives = ["Administrators at work, and pipelines: name their roles in site.pipeline_roles."]
 needs = ["sso.amazonaws.com"]
+identity = ["recipient_account_id", "event_id"]
 
 [columns]
 event_time = "When the call completed, UTC"

@@ -15,6 +15,7 @@ attack = ["T1526", "T1580", "T1069.003"]
 references = ["https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html"]
 false_positives = ["Inventory and compliance scanners without the permissions that they need.", "Tools for infrastructure as code that read a state which they may not see."]
 needs = ["control"]
+identity = ["day", "recipient_account_id", "principal"]
 optional = ["data.read", "streams", "dax"]
 
 [parameters.minutes]
@@ -38,6 +39,7 @@ default = false
 about = "Whether sessions out of the console count"
 
 [columns]
+day = "The day, UTC"
 first_seen = "When the span's first denied call completed, UTC"
 last_seen = "When its last one completed, UTC"
 recipient_account_id = "The account whose trail recorded them"
@@ -145,6 +147,7 @@ ranked AS (
     AND on_table = 1
 )
 SELECT
+  dt AS day,
   first_seen,
   last_seen,
   recipient_account_id,

@@ -15,6 +15,7 @@ attack = ["T1078.004", "T1528"]
 references = ["https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp.html", "https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html"]
 false_positives = ["A developer's machine, or a job, where the AWS CLI and a program share a session: name the role in site.pipeline_roles."]
 needs = ["any"]
+identity = ["day", "recipient_account_id", "principal", "session_name", "access_key_id", "client"]
 optional = ["control", "data.read", "data.write", "streams", "dax"]
 
 [parameters.min_clients]

@@ -12,6 +12,7 @@ attack = ["T1078.004"]
 references = ["https://docs.aws.amazon.com/IAM/latest/UserGuide/root-user-best-practices.html", "https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html"]
 false_positives = ["The few tasks that need the root user, done in the console, whose pages may list tables."]
 needs = ["any"]
+identity = ["day", "recipient_account_id", "root_account_id", "aws_region", "event_source", "event_name", "table_name", "way", "mfa_authenticated", "access_key_id", "source_ip_address"]
 optional = ["control", "data.read", "data.write", "streams", "dax"]
 
 [columns]

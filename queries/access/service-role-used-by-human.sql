@@ -15,6 +15,7 @@ attack = ["T1078.004", "T1548.005"]
 references = ["https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html", "https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html"]
 false_positives = ["A developer who tries out a function's role, where the trust policy allows it.", "Pods that reach the role of their nodes by web identity.", "A pipeline that assumes workload roles by design: name it in site.pipeline_roles."]
 needs = ["sts.amazonaws.com"]
+identity = ["recipient_account_id", "event_id"]
 optional = ["any"]
 
 [parameters.hours]

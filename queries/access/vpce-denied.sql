@@ -12,6 +12,7 @@ attack = ["T1537", "T1567"]
 references = ["https://docs.aws.amazon.com/awscloudtrail/latest/userguide/logging-network-events-with-cloudtrail.html", "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/vpc-endpoints-dynamodb.html"]
 false_positives = ["A workload of your own whose account or table is missing in the endpoint's policy."]
 needs = ["network"]
+identity = ["day", "recipient_account_id", "aws_region", "vpc_endpoint_id", "event_name", "principal", "principal_id", "caller_account_id", "source_ip_address"]
 
 [columns]
 day = "The day, UTC"

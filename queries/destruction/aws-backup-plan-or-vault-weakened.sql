@@ -13,6 +13,7 @@ attack = ["T1490"]
 references = ["https://docs.aws.amazon.com/aws-backup/latest/devguide/logging-using-cloudtrail.html", "https://docs.aws.amazon.com/aws-backup/latest/devguide/vault-lock.html"]
 false_positives = ["An environment that is taken down, or a plan that is made anew."]
 needs = ["backup.amazonaws.com"]
+identity = ["recipient_account_id", "event_id"]
 
 [columns]
 event_time = "When the call completed, UTC"

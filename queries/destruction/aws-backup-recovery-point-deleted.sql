@@ -13,6 +13,7 @@ attack = ["T1490", "T1485"]
 references = ["https://docs.aws.amazon.com/aws-backup/latest/devguide/API_DeleteRecoveryPoint.html", "https://docs.aws.amazon.com/aws-backup/latest/devguide/logging-using-cloudtrail.html"]
 false_positives = ["Recovery points of other kinds of resources, where the kind is unknown: include_unknown leaves them out.", "A clean-up of old recovery points: name its role in site.pipeline_roles."]
 needs = ["backup.amazonaws.com"]
+identity = ["recipient_account_id", "event_id"]
 
 [parameters.include_unknown]
 type = "boolean"

@@ -11,6 +11,7 @@ attack = ["T1490", "T1485"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DeleteBackup.html"]
 false_positives = ["A rotation of backups: name its role in site.pipeline_roles."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id"]
 
 [parameters.minutes]
 type = "integer"

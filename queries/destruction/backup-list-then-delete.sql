@@ -12,6 +12,7 @@ attack = ["T1490", "T1485"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ListBackups.html", "https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DeleteBackup.html"]
 false_positives = ["A rotation of backups: name its role in site.pipeline_roles.", "An operator who tidies up old backups by hand."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id"]
 
 [parameters.list_minutes]
 type = "integer"

@@ -14,6 +14,7 @@ attack = ["T1485"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/logging-using-cloudtrail.html"]
 false_positives = ["A first clean-up, or one that runs less often than once in the days compared.", "A batch job: name its role in site.pipeline_roles."]
 needs = ["data.write"]
+identity = ["dt", "recipient_account_id", "aws_region", "principal", "table_name"]
 baseline_days = "days"
 
 [parameters.min_items]

@@ -11,6 +11,7 @@ attack = ["T1562", "T1485"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html"]
 false_positives = ["Operators who retire a table."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id"]
 
 [columns]
 event_time = "When the call completed, UTC"

@@ -11,6 +11,7 @@ attack = ["T1485", "T1562"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html", "https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DeleteTable.html"]
 false_positives = ["Operators who retire a table: both calls then come from the same person within minutes."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id"]
 
 [parameters.hours]
 type = "integer"

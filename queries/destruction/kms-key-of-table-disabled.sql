@@ -14,6 +14,7 @@ attack = ["T1485", "T1486"]
 references = ["https://docs.aws.amazon.com/kms/latest/developerguide/logging-using-cloudtrail.html", "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/EncryptionAtRest.html"]
 false_positives = ["Keys that are retired after their tables have been given new ones."]
 needs = ["control", "kms.amazonaws.com"]
+identity = ["recipient_account_id", "event_id", "table_account_id", "table_name"]
 
 [columns]
 event_time = "When the call completed, UTC"

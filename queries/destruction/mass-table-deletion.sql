@@ -13,6 +13,7 @@ attack = ["T1485"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DeleteTable.html"]
 false_positives = ["An environment that is taken down: name the role that does it in site.pipeline_roles."]
 needs = ["control"]
+identity = ["recipient_account_id", "principal", "first_seen"]
 
 [parameters.min_tables]
 type = "integer"

@@ -12,6 +12,7 @@ attack = ["T1490"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateContinuousBackups.html"]
 false_positives = ["Tables whose data need not be recovered, where an operator saves the cost."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id"]
 
 [parameters.min_days]
 type = "integer"

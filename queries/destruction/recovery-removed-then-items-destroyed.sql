@@ -13,6 +13,7 @@ attack = ["T1490", "T1485"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Point-in-time-recovery.html", "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/logging-using-cloudtrail.html"]
 false_positives = ["A table that is emptied before it is retired."]
 needs = ["control", "data.write"]
+identity = ["first_removal", "recipient_account_id", "aws_region", "table_name", "removed_by", "principal"]
 
 [parameters.minutes]
 type = "integer"

@@ -13,6 +13,7 @@ attack = ["T1537", "T1535"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GlobalTables.html", "https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html"]
 false_positives = ["A planned move into a region: name the region in site.allowed_regions."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id", "replica_region"]
 optional = ["data.read", "data.write"]
 
 [parameters.new_hours]

@@ -12,6 +12,7 @@ attack = ["T1485", "T1490"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html", "https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateGlobalTable.html"]
 false_positives = ["A region that is given up."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id", "replica_region"]
 
 [columns]
 event_time = "When the call completed, UTC"

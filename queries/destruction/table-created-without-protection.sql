@@ -13,6 +13,7 @@ attack = []
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html", "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithTables.Basics.html"]
 false_positives = ["Temporary tables, and tables whose data need not be recovered: name the roles that make them in site.pipeline_roles."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id"]
 
 [parameters.minutes]
 type = "integer"

@@ -10,6 +10,7 @@ attack = ["T1485"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DeleteTable.html"]
 false_positives = ["Temporary tables: name the roles that make and delete them in site.pipeline_roles."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id"]
 
 [columns]
 event_time = "When the call completed, UTC"

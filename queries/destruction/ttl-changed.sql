@@ -13,6 +13,7 @@ attack = ["T1485"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTimeToLive.html", "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html"]
 false_positives = ["An attribute made for expiry that is named otherwise."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id"]
 
 [parameters.every_change]
 type = "boolean"

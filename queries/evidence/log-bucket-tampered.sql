@@ -21,6 +21,7 @@ false_positives = [
   "The set-up of a new trail's bucket, and pipelines that manage it: name their roles in site.pipeline_roles.",
 ]
 needs = ["s3.amazonaws.com"]
+identity = ["recipient_account_id", "event_id"]
 optional = ["cloudtrail.amazonaws.com", "kms.amazonaws.com"]
 
 [parameters.log_buckets]

@@ -20,6 +20,7 @@ false_positives = [
   "A trail that is meant to record one table or one kind of event, when it is set up.",
 ]
 needs = ["cloudtrail.amazonaws.com"]
+identity = ["recipient_account_id", "event_id"]
 
 [columns]
 severity = "1: recording ends, or somebody tried; 2: less is recorded or it goes elsewhere; 3: a failed attempt at that"

@@ -14,6 +14,7 @@ references = [
 ]
 false_positives = ["A new version of the format that adds members: add it to known_versions."]
 needs = ["any"]
+identity = ["kind", "what", "event_source", "event_name"]
 
 [parameters.known_versions]
 type = "text_list"

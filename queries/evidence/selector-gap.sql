@@ -22,6 +22,7 @@ false_positives = [
   "Small applications that use one call only, and days on which a table is only cleared.",
 ]
 needs = ["data.read", "data.write"]
+identity = ["scope", "recipient_account_id", "aws_region", "table_name", "gap"]
 
 [parameters.min_entries]
 type = "integer"

@@ -14,6 +14,7 @@ attack = ["T1530"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/logging-using-cloudtrail.html"]
 false_positives = ["Busy services on their first recorded days.", "Jobs that load a table: name their roles in site.pipeline_roles."]
 needs = ["data.read"]
+identity = ["day", "recipient_account_id", "aws_region", "table_name", "principal"]
 baseline_days = "baseline_days"
 
 [parameters.min_operations]
@@ -32,6 +33,7 @@ default = 14
 about = "Days in which the usual is looked for"
 
 [columns]
+day = "The day, UTC"
 first_seen = "The first minute over the threshold: its first read, UTC"
 last_seen = "The last such minute: its last read, UTC"
 recipient_account_id = "The account whose trail recorded the reads"
@@ -136,6 +138,7 @@ usual AS (
   GROUP BY recipient_account_id, table_arn, principal, day_ms
 )
 SELECT
+  b.dt AS day,
   b.first_seen,
   b.last_seen,
   b.recipient_account_id,

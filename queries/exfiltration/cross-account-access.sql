@@ -15,6 +15,7 @@ attack = ["T1537", "T1078.004"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/rbac-cross-account-access.html"]
 false_positives = ["A partner with whom a table is shared: name the account in site.own_accounts.", "Accounts of yours that are not named in site.own_accounts."]
 needs = ["any"]
+identity = ["recipient_account_id", "aws_region", "caller_account_id", "owner_account_id", "table_name", "event_name", "principal"]
 optional = ["control", "data.read", "data.write", "streams", "network"]
 
 [parameters.with_own]

@@ -12,6 +12,7 @@ attack = ["T1530"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/logging-using-cloudtrail.html"]
 false_positives = ["Tools that copy or scan all tables.", "Whoever keeps the decoys."]
 needs = ["data.read", "data.write"]
+identity = ["recipient_account_id", "event_id", "table_name"]
 asks = ["decoy_tables"]
 optional = ["control", "streams"]
 

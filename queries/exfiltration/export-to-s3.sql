@@ -14,6 +14,7 @@ attack = ["T1537", "T1530"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ExportTableToPointInTime.html"]
 false_positives = ["Regular exports for analytics: name their role in site.pipeline_roles.", "A bucket of an account of yours: name the account in site.own_accounts."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id"]
 baseline_days = "history_days"
 
 [parameters.history_days]

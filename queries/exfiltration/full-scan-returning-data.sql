@@ -15,6 +15,7 @@ attack = ["T1530"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html"]
 false_positives = ["Small tables that a service reads as a whole.", "Jobs that load tables: name their roles in site.pipeline_roles."]
 needs = ["data.read"]
+identity = ["day", "recipient_account_id", "aws_region", "table_name", "principal"]
 
 [parameters.min_pages]
 type = "integer"
@@ -22,6 +23,7 @@ default = 10
 about = "Fewest pages with a limit that count as a whole table"
 
 [columns]
+day = "The day, UTC"
 first_seen = "When the first of the scans completed, UTC"
 last_seen = "When the last completed, UTC"
 recipient_account_id = "The account whose trail recorded them"
@@ -72,6 +74,7 @@ WITH pages AS (
     AND /*:principal*/ '' IN ('', principal)
 )
 SELECT
+  dt AS day,
   min(event_time) AS first_seen,
   max(event_time) AS last_seen,
   recipient_account_id,

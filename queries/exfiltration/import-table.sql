@@ -11,6 +11,7 @@ attack = ["T1565.001", "T1074.002"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ImportTable.html"]
 false_positives = ["A migration, or test data."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id"]
 
 [columns]
 event_time = "When the call completed, UTC"

@@ -11,6 +11,7 @@ attack = ["T1530", "T1537"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_EnableKinesisStreamingDestination.html"]
 false_positives = ["A new consumer of changes that was set up by hand."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id"]
 
 [columns]
 event_time = "When the call completed, UTC"

@@ -15,6 +15,7 @@ attack = ["T1619", "T1530"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ListTables.html"]
 false_positives = ["A person at work in the console: raise min_operations.", "Services that list tables when they start."]
 needs = ["control", "data.read"]
+identity = ["listed_at", "recipient_account_id", "aws_region", "principal"]
 
 [parameters.minutes]
 type = "integer"

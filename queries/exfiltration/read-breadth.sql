@@ -14,6 +14,7 @@ attack = ["T1530", "T1119"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/logging-using-cloudtrail.html"]
 false_positives = ["The first start of a new service.", "Tools that copy or check all tables: name their roles in site.pipeline_roles."]
 needs = ["data.read"]
+identity = ["day", "recipient_account_id", "principal", "aws_region", "table_name"]
 optional = ["control", "streams"]
 baseline_days = "history_days"
 
@@ -38,12 +39,13 @@ default = 7
 about = "Fewest recorded days before, where only new tables count"
 
 [columns]
+day = "The day, UTC"
 span_start = "When the span begins: its first read, UTC"
 tables = "Tables counted in the span"
 recipient_account_id = "The account whose trail recorded the reads"
 principal = "Who read"
 aws_region = "The region of the table"
-table_name = "One of the tables"
+table_name = "The table"
 reads = "Reads of this table in the span"
 scans = "Of these, scan and query pages"
 first_seen = "The first read of this table in the span, UTC"
@@ -150,6 +152,7 @@ ranked AS (
   FROM spans s
 )
 SELECT
+  w.dt AS day,
   w.span_start,
   w.tables,
   w.recipient_account_id,
@@ -170,5 +173,5 @@ WHERE w.place = 1
   AND (/*:only_new*/ true = false OR m.table_first_ms >= w.first_ms)
   AND /*:region*/ '' IN ('', m.aws_region)
   AND /*:table*/ '' IN ('', m.table_name)
-GROUP BY w.span_start, w.tables, w.recipient_account_id, w.principal, m.aws_region, m.table_name, m.table_arn
+GROUP BY w.dt, w.span_start, w.tables, w.recipient_account_id, w.principal, m.aws_region, m.table_name, m.table_arn
 ORDER BY span_start NULLS LAST, recipient_account_id NULLS LAST, principal NULLS LAST, first_seen NULLS LAST, table_name NULLS LAST, aws_region NULLS LAST, event_id NULLS LAST

@@ -12,6 +12,7 @@ attack = ["T1526", "T1530", "T1490"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Backup-and-Restore.html"]
 false_positives = ["Inventory and compliance scanners without the permissions that they need.", "A job whose permissions were taken away."]
 needs = ["control"]
+identity = ["day", "recipient_account_id", "principal"]
 optional = ["backup.amazonaws.com"]
 
 [parameters.min_calls]
@@ -20,6 +21,7 @@ default = 6
 about = "Fewest denied calls within 60 minutes worth a row"
 
 [columns]
+day = "The day, UTC"
 first_seen = "The first denied call of the fullest 60 minutes, UTC"
 last_seen = "The last of them, UTC"
 recipient_account_id = "The account whose trail recorded them"
@@ -92,6 +94,7 @@ fullest AS (
     AND calls >= /*:min_calls*/ 6
 )
 SELECT
+  f.dt AS day,
   min(r.event_time) AS first_seen,
   max(r.event_time) AS last_seen,
   f.recipient_account_id,

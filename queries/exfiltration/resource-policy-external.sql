@@ -15,6 +15,7 @@ attack = ["T1098", "T1537"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/access-control-resource-based.html"]
 false_positives = ["A table shared with a partner: name the account in site.own_accounts.", "A policy changed by hand with the owner's consent."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id", "statement_number", "grantee"]
 
 [columns]
 event_time = "When the call completed, UTC"

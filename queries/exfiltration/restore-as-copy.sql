@@ -13,6 +13,7 @@ attack = ["T1530", "T1074.002"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Restore.Tutorial.html"]
 false_positives = ["Tests of restores: name their roles in site.pipeline_roles.", "A copy made for a developer or to answer an incident."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id"]
 
 [columns]
 event_time = "When the call completed, UTC"

@@ -13,6 +13,7 @@ attack = ["T1530", "T1074.002", "T1070"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Restore.Tutorial.html"]
 false_positives = ["Tests of restores that count the items and clean up: name their roles in site.pipeline_roles."]
 needs = ["control", "data.read"]
+identity = ["recipient_account_id", "event_id"]
 
 [parameters.hours]
 type = "integer"

@@ -13,6 +13,7 @@ attack = ["T1530"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html"]
 false_positives = ["A new service or a new analyst.", "A yearly or monthly job: raise history_days, or name its role in site.pipeline_roles."]
 needs = ["data.read"]
+identity = ["recipient_account_id", "event_id"]
 baseline_days = "history_days"
 
 [parameters.history_days]

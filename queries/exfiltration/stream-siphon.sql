@@ -13,6 +13,7 @@ attack = ["T1530", "T1546"]
 references = ["https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html", "https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_GetRecords.html"]
 false_positives = ["A new consumer of changes that was set up by hand."]
 needs = ["streams", "lambda.amazonaws.com"]
+identity = ["recipient_account_id", "event_id"]
 optional = ["pipes.amazonaws.com"]
 baseline_days = "history_days"
 

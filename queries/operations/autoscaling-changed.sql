@@ -15,6 +15,7 @@ attack = ["T1499"]
 references = ["https://docs.aws.amazon.com/autoscaling/application/userguide/logging-using-cloudtrail.html", "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/AutoScaling.html"]
 false_positives = ["Tables that are made or deleted together with their auto scaling."]
 needs = ["autoscaling.amazonaws.com"]
+identity = ["recipient_account_id", "event_id"]
 optional = ["control", "application-autoscaling.amazonaws.com"]
 
 [columns]

@@ -14,6 +14,7 @@ attack = ["T1499"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html", "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/provisioned-capacity-mode.html"]
 false_positives = ["Capacity given back by hand after a planned peak."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id", "setting"]
 
 [parameters.min_drop_percent]
 type = "integer"

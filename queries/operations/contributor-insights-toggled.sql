@@ -12,6 +12,7 @@ attack = ["T1562.008"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/contributorinsights.html", "https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateContributorInsights.html"]
 false_positives = ["Operators who look for hot keys switch it on for a while, then off."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id"]
 
 [columns]
 event_time = "When the call completed, UTC"

@@ -14,6 +14,7 @@ attack = ["T1496"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html"]
 false_positives = ["A new environment set up from a person's machine.", "Infrastructure code: name its role in site.pipeline_roles."]
 needs = ["control"]
+identity = ["recipient_account_id", "principal", "first_seen"]
 optional = ["data.write"]
 
 [parameters.min_tables]

@@ -13,9 +13,11 @@ attack = ["T1078.004"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/logging-using-cloudtrail.html"]
 false_positives = ["People on call.", "Programs that use the keys of an IAM user: name them in site.pipeline_roles."]
 needs = ["control"]
+identity = ["hour", "local_hour", "recipient_account_id", "aws_region", "principal", "session_name", "table_name", "operation", "access", "source_ip_address"]
 optional = ["data.write", "dax"]
 
 [columns]
+hour = "The hour's begin, UTC"
 first_seen = "When the first of them completed, UTC"
 last_seen = "When the last completed, UTC"
 local_hour = "The hour of the day in the site's time, 0 to 23"
@@ -88,6 +90,7 @@ clocked AS (
   FROM timed t
 )
 SELECT
+  date_trunc('hour', min(event_time)) AS hour,
   min(event_time) AS first_seen,
   max(event_time) AS last_seen,
   local_hour,

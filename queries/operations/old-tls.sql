@@ -12,6 +12,7 @@ attack = []
 references = ["https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html"]
 false_positives = []
 needs = ["any"]
+identity = ["recipient_account_id", "aws_region", "principal", "tls_version", "user_agent"]
 optional = ["control", "data.read", "data.write", "streams", "dax"]
 
 [columns]

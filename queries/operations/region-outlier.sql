@@ -13,6 +13,7 @@ attack = ["T1535"]
 references = ["https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_examples_general.html"]
 false_positives = ["Inventory tools that ask every region in turn.", "A region that is newly used: add it to site.allowed_regions."]
 needs = ["any"]
+identity = ["recipient_account_id", "aws_region", "principal", "table_name", "event_name"]
 optional = ["control", "data.read", "data.write", "streams", "dax"]
 
 [parameters.usual_days_percent]

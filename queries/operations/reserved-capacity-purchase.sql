@@ -10,6 +10,7 @@ attack = []
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/reserved-capacity.html"]
 false_positives = ["A purchase that was planned."]
 needs = ["control"]
+identity = ["recipient_account_id", "event_id"]
 
 [columns]
 event_time = "When the call completed, UTC"

@@ -13,6 +13,7 @@ attack = ["T1562.008", "T1486"]
 references = ["https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html", "https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DisableKinesisStreamingDestination.html"]
 false_positives = ["A stream is switched off and on again to change what it shows.", "Infrastructure code that changes many tables at once: name its role in site.pipeline_roles."]
 needs = ["control"]
+identity = ["what", "recipient_account_id", "event_id"]
 
 [parameters.min_updates]
 type = "integer"
@@ -39,7 +40,7 @@ principal = "Who called"
 session_name = "The role session's name (one of them)"
 access_key_id = "The access key used (one of them)"
 source_ip_address = "From where (one of the addresses)"
-event_id = "The event; of a burst, one of them"
+event_id = "The event; of a burst, its first"
 */
 WITH calls AS (
   SELECT
@@ -126,28 +127,40 @@ spans AS (
   FROM numbered
   GROUP BY recipient_account_id, principal, burst
 ),
-bursts AS (
+members AS (
   SELECT
-    s.recipient_account_id,
-    s.principal,
     s.burst,
-    min(u.aws_region) AS aws_region,
-    min(u.table_name) AS table_name,
-    count(DISTINCT u.table_name) AS tables,
-    count(*) AS calls,
-    min(u.event_time) AS first_seen,
-    max(u.event_time) AS last_seen,
-    min(u.session_name) AS session_name,
-    min(u.access_key_id) AS access_key_id,
-    min(u.source_ip_address) AS source_ip_address,
-    min(u.event_id) AS event_id
+    u.*,
+    -- all rows of a partition are peers in this order, so the frame is the whole partition
+    min(u.event_time_ms) OVER (
+      PARTITION BY s.recipient_account_id, s.principal, s.burst
+      ORDER BY s.burst NULLS LAST
+    ) AS begin_ms
   FROM spans s
   JOIN updates u
     ON s.recipient_account_id = u.recipient_account_id
     AND s.principal = u.principal
     AND u.event_time_ms BETWEEN s.from_ms AND s.to_ms
-  GROUP BY s.recipient_account_id, s.principal, s.burst
-  HAVING bool_or(u.is_asked)
+),
+bursts AS (
+  SELECT
+    recipient_account_id,
+    principal,
+    burst,
+    min(aws_region) AS aws_region,
+    min(table_name) AS table_name,
+    count(DISTINCT table_name) AS tables,
+    count(*) AS calls,
+    min(event_time) AS first_seen,
+    max(event_time) AS last_seen,
+    min(session_name) AS session_name,
+    min(access_key_id) AS access_key_id,
+    min(source_ip_address) AS source_ip_address,
+    -- the first, which stays when the burst goes on
+    min(CASE WHEN event_time_ms = begin_ms THEN event_id END) AS event_id
+  FROM members
+  GROUP BY recipient_account_id, principal, burst
+  HAVING bool_or(is_asked)
 ),
 kinds AS (
   SELECT

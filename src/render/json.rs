@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::sanitize::json_text;
 use super::{RenderError, cell};
+use crate::report::finding::finding_id;
 use crate::report::result::{AppliedSuppression, ReportResult, ReportRun};
 
 /// Writes rows as objects, whose members have the order of the columns.
@@ -158,7 +159,8 @@ pub fn write_run_lines(run: &ReportRun, out: &mut impl Write) -> Result<(), Rend
     Ok(())
 }
 
-/// Writes the rows of a report with its name, what suppresses them and where their record stands.
+/// Writes the rows of a report with its name, their ids, what suppresses them and where their record
+/// stands.
 fn write_rows(
     result: &ReportResult,
     run: &ReportRun,
@@ -172,6 +174,9 @@ fn write_rows(
         for row in 0..batch.num_rows() {
             let object = object(&result.schema, &batch, row);
             let mut beside = String::new();
+            if let Some(id) = finding_id(&result.report, &batch, row)? {
+                beside.push_str(&format!(",\"finding_id\":\"{id}\""));
+            }
             if let Some(suppressed) = result.suppressed.get(number).copied().flatten() {
                 let reason = Value::from(result.suppressions[suppressed].reason.as_str());
                 beside.push_str(&format!(",\"suppressed\":{reason}"));

@@ -138,6 +138,14 @@ impl Report {
                 }
             }
         }
+        for (place, column) in header.identity.iter().enumerate() {
+            if !has_column(column) {
+                return Err(format!("identity: no column {column:?}"));
+            }
+            if header.identity[..place].contains(column) {
+                return Err(format!("identity: column {column:?} is named twice"));
+            }
+        }
         if header.needs.is_empty() {
             return Err("needs: says nothing that must have been recorded".to_owned());
         }

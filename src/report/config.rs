@@ -37,6 +37,8 @@ struct ConfigFile {
     /// Options of the nightly run, which reads them itself.
     #[serde(default, rename = "nightly")]
     _nightly: toml::Table,
+    #[serde(default)]
+    notify: Vec<toml::Table>,
 }
 
 /// Rows of a report that are known and shown as such, for a while.
@@ -73,6 +75,8 @@ pub struct Config {
     /// Values by report and parameter.
     pub reports: BTreeMap<String, BTreeMap<String, ParameterValue>>,
     pub suppressions: Vec<Suppression>,
+    /// Who is told of findings, as the sections are written; whoever tells them reads them.
+    pub notify: Vec<toml::Table>,
 }
 
 impl Config {
@@ -114,6 +118,7 @@ impl Config {
             check(suppression, catalogue)?;
         }
         config.suppressions = file.suppress;
+        config.notify = file.notify;
         Ok(config)
     }
 }

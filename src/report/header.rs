@@ -237,6 +237,10 @@ pub struct Header {
     pub false_positives: Vec<String>,
     /// All of these must have been recorded.
     pub needs: Vec<Need>,
+    /// The columns that say which finding a row is: the same from night to night, while the window
+    /// moves on and counts grow. Empty for inventories.
+    #[serde(default)]
+    pub identity: Vec<String>,
     /// Read where it was recorded.
     #[serde(default)]
     pub optional: Vec<Need>,

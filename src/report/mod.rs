@@ -10,6 +10,7 @@
 pub mod catalogue;
 pub mod config;
 pub mod evidence;
+pub mod finding;
 pub mod gather;
 pub mod header;
 pub mod parameter;

@@ -17,7 +17,9 @@ use dynatrail::query::{QueryOptions, Session};
 use dynatrail::render::json;
 use dynatrail::report::catalogue::{Catalogue, Report};
 use dynatrail::report::config::Config;
+use dynatrail::report::finding::finding_id;
 use dynatrail::report::gather::Scope;
+use dynatrail::report::header::Level;
 use dynatrail::report::parameter::{Engine, ParameterValue};
 use dynatrail::report::result::ReportRun;
 use dynatrail::report::run::{MAX_ROWS, Request, run, statement};
@@ -159,6 +161,13 @@ fn request(case: &Case) -> Request {
 }
 
 fn run_case(case: &Case) -> ReportRun {
+    run_request(case, |_| ())
+}
+
+/// Runs a case in another scope than its own.
+fn run_request(case: &Case, change: impl Fn(&mut Scope)) -> ReportRun {
+    let mut request = request(case);
+    change(&mut request.scope);
     let store = Store::local(&case.lake);
     let lake = LakeState::load(&store).expect("a lake");
     let options = QueryOptions {
@@ -166,7 +175,7 @@ fn run_case(case: &Case) -> ReportRun {
         ..QueryOptions::default()
     };
     let session = Session::open(&store, &lake, &options).expect("a session");
-    run(&session, &lake, "lake", &request(case)).unwrap_or_else(|error| {
+    run(&session, &lake, "lake", &request).unwrap_or_else(|error| {
         let mut text = format!("{}: {}: {error}", case.report.name, case.name);
         let mut source = std::error::Error::source(&error);
         while let Some(error) = source {
@@ -203,6 +212,9 @@ fn every_report_finds_what_its_cases_say() {
             let declared: Vec<&str> = header.map(|(name, _)| name.as_str()).collect();
             if found != declared {
                 return Some(format!("{}: {found:?} but {declared:?}", case.report.name));
+            }
+            if let Some(problem) = shared_identity(&run) {
+                return Some(format!("{}: {}: {problem}", case.report.name, case.name));
             }
             let lines = |rows: &[Value]| {
                 let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
@@ -248,6 +260,97 @@ fn every_report_is_proven_by_what_it_finds_and_what_it_does_not() {
             report.name
         );
     }
+}
+
+#[test]
+fn every_report_that_suspects_says_which_finding_a_row_is() {
+    // What grows, is one of several, or moves with the window.
+    let unstable = ["last_seen", "calls", "events", "operations", "threshold"];
+    for report in &catalogue().reports {
+        let header = &report.header;
+        let suspects = header.level > Level::Informational;
+        assert_eq!(suspects, !header.identity.is_empty(), "{}", report.name);
+        for column in &header.identity {
+            assert!(
+                !unstable.contains(&column.as_str()),
+                "{}: {column}",
+                report.name
+            );
+            let mut columns = header.columns.0.iter();
+            let (_, about) = columns
+                .find(|(name, _)| name == column)
+                .expect("the header was checked");
+            let mut of_samples = ["one of", "One of", "How many"].iter();
+            let is_sample = of_samples.any(|words| about.contains(words));
+            assert!(!is_sample, "{}: {column}: {about}", report.name);
+        }
+    }
+}
+
+/// What is wrong where two rows share an identity, which no rows do.
+fn shared_identity(run: &ReportRun) -> Option<String> {
+    let result = &run.results[0];
+    let mut ids = BTreeMap::new();
+    for batch in result.rows.batches() {
+        for row in 0..batch.num_rows() {
+            let id = finding_id(&result.report, &batch, row).expect("plain types");
+            let text = json::object(&result.schema, &batch, row);
+            if let Some(id) = id
+                && let Some(other) = ids.insert(id, text.clone())
+            {
+                return Some(format!("one identity: {other}\n    {text}"));
+            }
+        }
+    }
+    None
+}
+
+/// Ids and rows of a case, with another window.
+fn ids_within(case: &Case, since: Option<&str>, until: Option<&str>) -> BTreeMap<String, String> {
+    let run = run_request(case, |scope| {
+        scope.since = since.map(str::to_owned);
+        scope.until = until.map(str::to_owned);
+    });
+    let result = &run.results[0];
+    let mut ids = BTreeMap::new();
+    for batch in result.rows.batches() {
+        for row in 0..batch.num_rows() {
+            let id = finding_id(&case.report, &batch, row).expect("plain types");
+            let text = json::object(&result.schema, &batch, row);
+            ids.extend(id.map(|id| (id, text)));
+        }
+    }
+    ids
+}
+
+#[test]
+fn an_identity_stays_as_the_window_moves() {
+    let failures: Vec<String> = cases()
+        .cases
+        .par_iter()
+        .filter_map(|case| {
+            let text = serde_json::to_string(&case.expected_rows).expect("JSON");
+            let days = (1..=31).map(|day| format!("2025-03-{day:02}"));
+            let days: Vec<String> = days.filter(|day| text.contains(day.as_str())).collect();
+            let is_windowed = ["since", "until"]
+                .iter()
+                .any(|name| case.parameters.contains_key(*name));
+            let (Some(first), Some(last)) = (days.first(), days.last()) else {
+                return None;
+            };
+            if first == last || is_windowed || case.report.header.identity.is_empty() {
+                return None;
+            }
+            let whole = ids_within(case, None, None);
+            let mut narrow = ids_within(case, Some(last), None);
+            narrow.extend(ids_within(case, None, Some(first)));
+            narrow.retain(|id, _| !whole.contains_key(id));
+            let (name, rows) = (&case.report.name, narrow.values());
+            let rows = rows.cloned().collect::<Vec<_>>().join("\n  ");
+            (!rows.is_empty()).then(|| format!("{name}: {}\n  {rows}", case.name))
+        })
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 /// A case's statement as text of an engine's SQL.

@@ -371,6 +371,14 @@ fn a_mistake_in_a_report_is_named_with_its_place() {
             "parameter \"n\"",
         ),
         (
+            header("identity = [\"b\"]") + "SELECT 1 AS a",
+            "identity: no column \"b\"",
+        ),
+        (
+            header("identity = [\"a\", \"a\"]") + "SELECT 1 AS a",
+            "identity: column \"a\" is named twice",
+        ),
+        (
             header("optional = [\"everything\"]") + "SELECT 1 AS a",
             "unknown need",
         ),

@@ -149,3 +149,21 @@ fn nothing_is_clean_where_nothing_was_recorded() {
         assert_eq!(text(report(name), "answer"), answer, "{name}");
     }
 }
+
+#[test]
+fn every_row_of_a_report_has_an_id_of_its_own() {
+    let mut ids = std::collections::BTreeMap::new();
+    for report in run()["reports"].as_array().expect("reports") {
+        let is_inventory = text(report, "level") == "informational";
+        for row in report["rows"].as_array().expect("rows") {
+            let id = text(row, "finding_id");
+            assert_eq!(id.is_empty(), is_inventory, "{row}");
+            if let Some(other) = ids.insert(id, row)
+                && !is_inventory
+            {
+                panic!("{other}\nhas the id of {row}");
+            }
+        }
+    }
+    assert!(ids.len() > 100, "{}", ids.len());
+}

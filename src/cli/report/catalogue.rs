@@ -55,6 +55,9 @@ pub fn show(report: &Report) -> anyhow::Result<Outcome> {
     if !header.optional.is_empty() {
         writeln!(text, "reads too {}", names(&header.optional))?;
     }
+    if !header.identity.is_empty() {
+        writeln!(text, "identity  {}", header.identity.join(", "))?;
+    }
     section(&mut text, "False positives", &header.false_positives)?;
     section(&mut text, "References", &header.references)?;
     writeln!(text, "\nParameters")?;

@@ -79,6 +79,7 @@ pub fn result(
         references: vec!["https://docs.aws.amazon.com/amazondynamodb/".to_owned()],
         false_positives: vec!["Temporary tables that a test makes and deletes.".to_owned()],
         needs: vec![Need::Control],
+        identity: Vec::new(),
         optional: vec![Need::DataRead],
         asks: Vec::new(),
         baseline_days: None,

@@ -1,0 +1,278 @@
+//! Findings with an identity: the rows of a run that nobody has suppressed, each with an id that it
+//! keeps from night to night.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, TimeUnit, TimestampMillisecondType};
+use arrow::error::ArrowError;
+use arrow::util::display::array_value_to_string;
+use sha2::{Digest, Sha256};
+
+use super::catalogue::Report;
+use super::header::Level;
+use super::result::{Answer, ReportResult, ReportRun};
+
+/// Rows of a report that become findings; those beyond are counted.
+pub const MAX_FINDINGS: usize = 1_000;
+
+/// Bytes of the hash that an id has; written as twice as many hexadecimal digits.
+const ID_BYTES: usize = 8;
+
+/// Characters of a column's value that a finding keeps.
+const MAX_FACT_CHARACTERS: usize = 160;
+
+/// What is hashed in front, so that another way to make ids makes other ones.
+const ID_SCHEME: &[u8] = b"dynatrail finding 1";
+
+/// Columns that tell a person what a finding is about, where its identity has them not.
+const TELLING: [&str; 8] = [
+    "event_time",
+    "aws_region",
+    "what",
+    "event_name",
+    "table_name",
+    "principal",
+    "source_ip_address",
+    "finding",
+];
+
+/// A row of a report of level low or above that no suppression matched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// 16 hexadecimal digits.
+    pub id: String,
+    /// The report's name.
+    pub report: String,
+    pub level: Level,
+    /// The report's title.
+    pub title: String,
+    /// Names and values of the columns that say which one it is, as the log has them, cut; NULLs
+    /// are left out. Whoever shows them must make them harmless.
+    pub facts: Vec<(String, String)>,
+}
+
+/// The findings of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunFindings {
+    /// In the order of reports and rows, each id once.
+    pub findings: Vec<Finding>,
+    /// Reports whose rows are all among the findings, and that had all there is to read: what such
+    /// a report does not find has ended.
+    pub answered: BTreeSet<String>,
+    /// Rows by report that are beyond [`MAX_FINDINGS`] or that the run did not keep.
+    pub beyond: BTreeMap<String, u64>,
+}
+
+impl RunFindings {
+    /// Takes the findings out of a run.
+    pub fn of(run: &ReportRun) -> Result<Self, ArrowError> {
+        let mut found = Self::default();
+        for result in &run.results {
+            let report = &result.report;
+            if report.header.level == Level::Informational {
+                continue;
+            }
+            let beyond = found.add(result)?;
+            if beyond > 0 {
+                found.beyond.insert(report.name.clone(), beyond);
+            }
+            let is_whole = !result.has_failed
+                && matches!(result.answer, Answer::Finding | Answer::Clean)
+                && run.evidence.gaps.is_empty();
+            if is_whole && beyond == 0 {
+                found.answered.insert(report.name.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    /// Adds a report's findings; says how many rows there are beyond them.
+    fn add(&mut self, result: &ReportResult) -> Result<u64, ArrowError> {
+        let report = &result.report;
+        let open = result.open_rows();
+        if report.header.identity.is_empty() {
+            // Its rows cannot be told from one another: that there are some is the finding.
+            if open > 0 {
+                let facts = vec![("rows".to_owned(), open.to_string())];
+                self.findings
+                    .push(finding(report, id(&report.name, &[]), facts));
+            }
+            return Ok(0);
+        }
+        let mut seen = BTreeSet::new();
+        let (mut looked, mut number) = (0, 0);
+        for batch in result.rows.batches() {
+            for row in 0..batch.num_rows() {
+                let suppression = result.suppressed.get(number).copied().flatten();
+                number += 1;
+                if suppression.is_some() {
+                    continue;
+                }
+                if seen.len() >= MAX_FINDINGS {
+                    return Ok(open - looked);
+                }
+                looked += 1;
+                let Some(id) = finding_id(report, &batch, row)? else {
+                    continue;
+                };
+                if seen.insert(id.clone()) {
+                    let facts = facts(report, &batch, row)?;
+                    self.findings.push(finding(report, id, facts));
+                }
+            }
+        }
+        Ok(open - looked)
+    }
+}
+
+fn finding(report: &Report, id: String, facts: Vec<(String, String)>) -> Finding {
+    Finding {
+        id,
+        report: report.name.clone(),
+        level: report.header.level,
+        title: report.header.title.clone(),
+        facts,
+    }
+}
+
+/// The id of a row: a hash of the report's name and of the columns that its header calls the
+/// identity. None where the header names none.
+pub fn finding_id(
+    report: &Report,
+    batch: &RecordBatch,
+    row: usize,
+) -> Result<Option<String>, ArrowError> {
+    let identity = &report.header.identity;
+    if identity.is_empty() {
+        return Ok(None);
+    }
+    let mut members = Vec::with_capacity(identity.len());
+    for name in identity {
+        let value = match batch.column_by_name(name) {
+            Some(column) => value_text(column, row)?,
+            None => None,
+        };
+        members.push((name.as_str(), value));
+    }
+    Ok(Some(id(&report.name, &members)))
+}
+
+/// Hashes names and values in the order of the names, so that the header's order is no part of it.
+fn id(report: &str, members: &[(&str, Option<String>)]) -> String {
+    let mut members: Vec<_> = members.iter().collect();
+    members.sort();
+    let mut hash = Sha256::new();
+    hash.update(ID_SCHEME);
+    let mut add = |text: &str| {
+        // With its length, so that no value can pose as the end of another.
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text);
+    };
+    add(report);
+    for (name, value) in members {
+        add(name);
+        match value {
+            Some(value) => {
+                add("=");
+                add(value);
+            }
+            None => add(""),
+        }
+    }
+    let digest = hash.finalize();
+    let mut text = String::with_capacity(2 * ID_BYTES);
+    for byte in &digest[..ID_BYTES] {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}
+
+fn facts(
+    report: &Report,
+    batch: &RecordBatch,
+    row: usize,
+) -> Result<Vec<(String, String)>, ArrowError> {
+    let mut facts = Vec::new();
+    for (name, _) in &report.header.columns.0 {
+        if !report.header.identity.contains(name) && !TELLING.contains(&name.as_str()) {
+            continue;
+        }
+        let Some(column) = batch.column_by_name(name) else {
+            continue;
+        };
+        if let Some(value) = value_text(column, row)? {
+            facts.push((name.clone(), cut(&value, MAX_FACT_CHARACTERS)));
+        }
+    }
+    Ok(facts)
+}
+
+/// The text's first characters, with a mark where there are more.
+fn cut(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// A value as text that no setting of an engine changes: times in RFC 3339, in UTC and milliseconds.
+fn value_text(column: &ArrayRef, row: usize) -> Result<Option<String>, ArrowError> {
+    if column.is_null(row) {
+        return Ok(None);
+    }
+    let text = match column.data_type() {
+        DataType::Utf8 => column.as_string::<i32>().value(row).to_owned(),
+        DataType::Timestamp(_, _) => {
+            let kind = DataType::Timestamp(TimeUnit::Millisecond, None);
+            let column = arrow::compute::cast(&column.slice(row, 1), &kind)?;
+            let ms = column.as_primitive::<TimestampMillisecondType>().value(0);
+            match jiff::Timestamp::from_millisecond(ms) {
+                Ok(time) => format!("{time:.3}"),
+                Err(_) => ms.to_string(),
+            }
+        }
+        _ => array_value_to_string(column, row)?,
+    };
+    Ok(Some(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_of_names_and_values_alone() {
+        let text = |text: &str| Some(text.to_owned());
+        let first = id("r", &[("a", text("1")), ("b", text("2"))]);
+        assert_eq!(first, id("r", &[("b", text("2")), ("a", text("1"))]));
+        assert_eq!(first.len(), 16);
+        assert!(first.bytes().all(|b| b.is_ascii_hexdigit()));
+        let others = [
+            id("s", &[("a", text("1")), ("b", text("2"))]),
+            id("r", &[("a", text("2")), ("b", text("1"))]),
+            id("r", &[("a", text("1")), ("b", text(""))]),
+            id("r", &[("a", text("1")), ("b", None)]),
+            id("r", &[("a", text("1"))]),
+            id("r", &[("a", text("1b2"))]),
+            id("r", &[]),
+        ];
+        let distinct: BTreeSet<&String> = others.iter().chain([&first]).collect();
+        assert_eq!(distinct.len(), others.len() + 1);
+    }
+
+    #[test]
+    fn ids_stay_from_version_to_version() {
+        let members = [
+            ("recipient_account_id", Some("111122223333".to_owned())),
+            ("table_name", None),
+        ];
+        assert_eq!(id("table-deleted", &members), "4ee878ac4c664e35");
+    }
+
+    #[test]
+    fn long_values_are_cut_between_characters() {
+        assert_eq!(cut("äöü", 3), "äöü");
+        assert_eq!(cut("äöüß", 3), "äöü…");
+    }
+}

@@ -1,0 +1,155 @@
+//! Publishes to a topic of Amazon SNS.
+//!
+//! Limits: <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>.
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_sns::Client;
+use aws_sdk_sns::config::Region;
+use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sns::types::MessageAttributeValue;
+
+use super::config::{Notify, Target};
+use super::message::Message;
+use super::sink::SendError;
+use crate::render::sanitize::one_line;
+
+/// Characters of a subject, all ASCII.
+const MAX_SUBJECT_CHARACTERS: usize = 100;
+
+/// Bytes of a message: SNS takes 256 KiB with its attributes.
+const MAX_MESSAGE_BYTES: usize = 255 << 10;
+
+/// What stands where a message was cut.
+const CUT: &str = "\n… (cut: too long for SNS)";
+
+/// Characters of an error that are shown.
+const MAX_ERROR_CHARACTERS: usize = 300;
+
+/// Messages of one group arrive in order; there is one stream of nights.
+const GROUP: &str = "dynatrail-nightly";
+
+/// A topic with its client.
+#[derive(Debug)]
+pub struct Topic {
+    client: Client,
+    arn: String,
+    limit: Duration,
+}
+
+impl Topic {
+    /// A client in the region of the topic.
+    pub fn open(notify: &Notify, config: &SdkConfig) -> Self {
+        let mut builder = aws_sdk_sns::config::Builder::from(config);
+        let mut arn = String::new();
+        if let Target::Sns {
+            topic_arn,
+            region,
+            endpoint_url,
+        } = &notify.target
+        {
+            arn.clone_from(topic_arn);
+            builder = builder.region(Region::new(region.clone()));
+            if let Some(endpoint_url) = endpoint_url {
+                builder = builder.endpoint_url(endpoint_url);
+            }
+        }
+        Self {
+            client: Client::from_conf(builder.build()),
+            arn,
+            limit: notify.time_limit,
+        }
+    }
+
+    pub async fn publish(&self, message: &Message) -> Result<(), SendError> {
+        let mut request = self
+            .client
+            .publish()
+            .topic_arn(&self.arn)
+            .subject(subject(message))
+            .message(body(&message.text()))
+            .message_attributes("status", attribute(message.status.as_str()));
+        if let Some(level) = message.level {
+            request = request.message_attributes("level", attribute(level.as_str()));
+        }
+        if self.arn.ends_with(".fifo") {
+            request = request
+                .message_group_id(GROUP)
+                .message_deduplication_id(&message.idempotency_key);
+        }
+        match tokio::time::timeout(self.limit, request.send()).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(failure(&error)),
+            Err(_) => Err(SendError::unsure(format!(
+                "no answer from SNS within {} s",
+                self.limit.as_secs()
+            ))),
+        }
+    }
+}
+
+fn attribute(value: &str) -> MessageAttributeValue {
+    MessageAttributeValue::builder()
+        .data_type("String")
+        .string_value(value)
+        .build()
+        .expect("the type is given")
+}
+
+fn subject(message: &Message) -> String {
+    let subject = message.subject();
+    let ascii = subject
+        .chars()
+        .filter(|c| c.is_ascii_graphic() || *c == ' ');
+    ascii.take(MAX_SUBJECT_CHARACTERS).collect()
+}
+
+/// The text, cut between characters where it is too long.
+fn body(text: &str) -> String {
+    if text.len() <= MAX_MESSAGE_BYTES {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(MAX_MESSAGE_BYTES - CUT.len());
+    format!("{}{CUT}", &text[..end])
+}
+
+fn failure<E: ProvideErrorMetadata>(error: &SdkError<E>) -> SendError {
+    match error {
+        SdkError::ServiceError(answer) => {
+            let error = answer.err();
+            let code = error.code().unwrap_or("an error");
+            let words = error.message().unwrap_or("it does not say why");
+            let problem = format!("SNS answered {code}: {words}");
+            let problem: String = one_line(&problem)
+                .chars()
+                .take(MAX_ERROR_CHARACTERS)
+                .collect();
+            SendError::refused(problem)
+        }
+        SdkError::ConstructionFailure(_) => {
+            SendError::refused("the request to SNS could not be made")
+        }
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            SendError::unsure("no answer from SNS in time")
+        }
+        SdkError::DispatchFailure(failure) if failure.is_user() => {
+            SendError::refused("no credentials for SNS: give a profile, or what the aws CLI takes")
+        }
+        SdkError::DispatchFailure(_) => SendError::refused("SNS cannot be reached"),
+        _ => SendError::unsure("SNS gave no readable answer"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_cut_to_what_sns_takes() {
+        let whole = "é".repeat(MAX_MESSAGE_BYTES / 2);
+        assert_eq!(body(&whole), whole);
+        let cut = body(&format!("{whole}é"));
+        assert!(cut.len() <= MAX_MESSAGE_BYTES && cut.ends_with(CUT));
+    }
+}
