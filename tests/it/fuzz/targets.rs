@@ -9,7 +9,8 @@ use std::io::Write;
 use dynatrail::archive::{Folder, ObjectKey, ObjectKind};
 use dynatrail::container::{Content, Encoding, Inflater, Piece, Splitter, Step, Window};
 use dynatrail::convert::keep::Keep;
-use dynatrail::convert::object::{DecodedGroup, Decoder, MAX_KEPT_BYTES, Rules, Source};
+use dynatrail::convert::object::{DecodedGroup, Decoder, Source};
+use dynatrail::convert::rules::{MAX_KEPT_BYTES, Rules};
 use dynatrail::event::column::Value as Cell;
 use dynatrail::event::schema::{Cell as Kind, Events, Of, Table};
 use dynatrail::event::time::canonical_event_time;
@@ -150,6 +151,7 @@ fn rules(keep: Keep) -> Rules {
     Rules {
         keep,
         filter: EventFilter::default(),
+        hashes: true,
         max_kept_bytes: MAX_KEPT_BYTES,
     }
 }

@@ -71,6 +71,7 @@ impl Sample {
             today: jiff::civil::date(2025, 3, 31),
             max_rows: MAX_ROWS,
             with_places: false,
+            interrupted: Default::default(),
         };
         change(&mut request);
         let run = run(&session, &self.lake, "lake", &request).unwrap();
