@@ -58,6 +58,7 @@ enum Only {
     Events,
     Operations,
     Receipts,
+    Integrity,
     Cloudtrail,
 }
 
@@ -96,6 +97,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         Some(Only::Events) => declaration.statement(Relation::Events),
         Some(Only::Operations) => declaration.statement(Relation::Operations),
         Some(Only::Receipts) => declaration.statement(Relation::Receipts),
+        Some(Only::Integrity) => declaration.statement(Relation::Integrity),
         Some(Only::Cloudtrail) => declaration.statement(Relation::CloudTrail),
     };
     if !sql.ends_with('\n') {

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::Outcome;
-use crate::event::schema::{Cell, Events, Operations, Receipts, Storage, Table};
+use crate::event::schema::{Cell, Events, Integrity, Operations, Receipts, Storage, Table};
 
 /// Prints shell completions.
 #[derive(clap::Args)]
@@ -64,7 +64,8 @@ pub fn columns(_: &ColumnArgs) -> anyhow::Result<Outcome> {
          `src/event/schema.rs`.\n\n{}\n{}\n{}",
         table_page::<Events>(),
         table_page::<Operations>(),
-        table_page::<Receipts>()
+        table_page::<Receipts>(),
+        table_page::<Integrity>()
     );
     std::io::stdout().write_all(page.as_bytes())?;
     Ok(Outcome::Complete)

@@ -143,6 +143,24 @@ pub struct ReceiptRow<'a> {
     pub sha256: Option<&'a str>,
 }
 
+/// The values of an `integrity` row, in the order of [`Integrity::COLUMNS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IntegrityRow<'a> {
+    /// `digest`, `log`, `gap` or `chain`.
+    pub kind: &'a str,
+    pub object: Option<&'a str>,
+    pub account_id: Option<&'a str>,
+    pub region: Option<&'a str>,
+    pub trail: Option<&'a str>,
+    pub status: &'a str,
+    pub problem: Option<&'a str>,
+    /// Milliseconds since 1970 in UTC.
+    pub delivered_from_ms: Option<i64>,
+    pub delivered_to_ms: Option<i64>,
+    pub files_named: i64,
+    pub files_valid: i64,
+}
+
 /// One row a CloudTrail event.
 pub struct Events;
 
@@ -151,6 +169,9 @@ pub struct Operations;
 
 /// One row an object of the archive that was looked at.
 pub struct Receipts;
+
+/// One row a digest file of CloudTrail's that was verified, or something that is wrong with it.
+pub struct Integrity;
 
 use Storage::{Ordered, Repeating, RepeatingLookup, Unique, UniqueLookup};
 
@@ -372,5 +393,27 @@ impl Table for Receipts {
         required(column("records_duplicate", Cell::Long(|r| Some(r.records_duplicate)), Unique, "Copies of events that the unit had already")),
         required(column("records_quarantined", Cell::Long(|r| Some(r.records_quarantined)), Unique, "Records that cannot be read")),
         text("sha256", |r| r.sha256, Unique, "SHA-256 of its inflated bytes, as integrity digests name it; where --verify hashed it"),
+    ];
+}
+
+impl Table for Integrity {
+    type Row<'a> = IntegrityRow<'a>;
+    const NAME: &'static str = "integrity";
+    const ABOUT: &'static str = "One row a digest file that --verify looked at, and one for each log file, gap or chain that is not as the digests say; dt is the date of delivery.";
+    #[rustfmt::skip]
+    const COLUMNS: &'static [Column<Self>] = &[
+        required(text("kind", |r| Some(r.kind), Repeating, "digest, log (one that is not valid), gap (between digests of a chain) or chain (one that ends early)")),
+        text("object", |r| r.object, Unique, "The digest or log file"),
+        text("account_id", |r| r.account_id, Repeating, "The account whose log files it is about"),
+        text("region", |r| r.region, Repeating, "The region whose log files it is about"),
+        text("trail", |r| r.trail, Repeating, "The trail that wrote the digest"),
+        required(text("status", |r| Some(r.status), Repeating, "Of a digest valid, unsigned, moved, signature_failed, …; of a log file hash_mismatch, not_found, unvouched, unreferenced, …")),
+        text("problem", |r| r.problem, Unique, "What is wrong, in words"),
+        column("delivered_from", Cell::Timestamp(|r| r.delivered_from_ms), Unique, "The beginning of the digest's interval of delivery, or of the gap"),
+        column("delivered_from_ms", Cell::Long(|r| r.delivered_from_ms), Unique, "The same as milliseconds since 1970-01-01"),
+        column("delivered_to", Cell::Timestamp(|r| r.delivered_to_ms), Unique, "The end of that interval; of a log file when it was delivered, to the minute"),
+        column("delivered_to_ms", Cell::Long(|r| r.delivered_to_ms), Unique, "The same as milliseconds since 1970-01-01"),
+        required(column("files_named", Cell::Long(|r| Some(r.files_named)), Unique, "Log files that the digest names; 0 where nothing was delivered")),
+        required(column("files_valid", Cell::Long(|r| Some(r.files_valid)), Unique, "Of these, log files that are as it says")),
     ];
 }

@@ -3,7 +3,7 @@
 pub mod cloudtrail;
 
 use super::Part;
-use crate::event::schema::{Cell, Events, Operations, Receipts, Table};
+use crate::event::schema::{Cell, Events, Integrity, Operations, Receipts, Table};
 use crate::event::time;
 
 /// The day of CloudTrail's launch: where a lake is empty, no event can be older.
@@ -25,16 +25,18 @@ pub enum Relation {
     Events,
     Operations,
     Receipts,
+    Integrity,
     /// The view of `events` with the columns that AWS documents for CloudTrail tables.
     CloudTrail,
 }
 
 impl Relation {
     /// In the order in which they can be declared.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Events,
         Self::Operations,
         Self::Receipts,
+        Self::Integrity,
         Self::CloudTrail,
     ];
 
@@ -43,6 +45,7 @@ impl Relation {
             Self::Events => Events::NAME,
             Self::Operations => Operations::NAME,
             Self::Receipts => Receipts::NAME,
+            Self::Integrity => Integrity::NAME,
             Self::CloudTrail => "cloudtrail",
         }
     }
@@ -114,6 +117,7 @@ impl<'a> Declaration<'a> {
             Relation::Events => self.table::<Events>(),
             Relation::Operations => self.table::<Operations>(),
             Relation::Receipts => self.table::<Receipts>(),
+            Relation::Integrity => self.table::<Integrity>(),
             Relation::CloudTrail => self.cloudtrail(),
         }
     }
@@ -171,7 +175,10 @@ impl<'a> Declaration<'a> {
     }
 
     fn is_any_table_empty(&self) -> bool {
-        self.is_empty::<Events>() || self.is_empty::<Operations>() || self.is_empty::<Receipts>()
+        self.is_empty::<Events>()
+            || self.is_empty::<Operations>()
+            || self.is_empty::<Receipts>()
+            || self.is_empty::<Integrity>()
     }
 
     fn is_empty<T: Table>(&self) -> bool {

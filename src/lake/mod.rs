@@ -4,6 +4,7 @@
 //! <lake>/events/dt=YYYY-MM-DD/<unit>.parquet       one row an event, dt the event's own UTC date
 //! <lake>/operations/dt=YYYY-MM-DD/<unit>.parquet   one row a table access
 //! <lake>/receipts/dt=YYYY-MM-DD/<unit>.parquet     one row an object that was looked at
+//! <lake>/integrity/dt=YYYY-MM-DD/<rows>.parquet    one row a digest that was verified, or what is wrong
 //! <lake>/_dynatrail/lake.json                      the lake's format and what it keeps
 //! <lake>/_dynatrail/plans/<plan>.json.zst          which objects make which unit
 //! <lake>/_dynatrail/receipts/<unit>.json.zst       what a unit did, counted
@@ -20,6 +21,7 @@ mod engine_store;
 pub mod export;
 mod gather;
 mod hybrid;
+pub mod integrity;
 pub mod lock;
 pub mod objects;
 pub mod part;

@@ -1,4 +1,4 @@
-//! Writes a unit's part of `receipts`: what became of its objects, for SQL.
+//! Writes parts of the small tables: `receipts`, what became of a unit's objects, and `integrity`.
 
 use std::sync::Arc;
 
@@ -24,12 +24,22 @@ pub fn write_objects(
     rows: &[ReceiptRow<'_>],
 ) -> Result<Part, LakeError> {
     let path = format!("{}/dt={dt}/{unit}.parquet", Receipts::NAME);
+    write_rows::<Receipts>(store, path, dt, rows)
+}
+
+/// Writes rows as one part of a small table.
+pub fn write_rows<T: Table>(
+    store: &Store,
+    path: String,
+    dt: &str,
+    rows: &[T::Row<'_>],
+) -> Result<Part, LakeError> {
     let failed = |source: ParquetError| LakeError::Write {
         path: store.full_path(&path),
         source,
     };
-    let schema = Arc::new(Receipts::schema());
-    let columns = Receipts::COLUMNS.iter().map(|c| array(&c.cell, rows));
+    let schema = Arc::new(T::schema());
+    let columns = T::COLUMNS.iter().map(|c| array(&c.cell, rows));
     let batch = RecordBatch::try_new(schema.clone(), columns.collect())
         .map_err(|error| failed(error.into()))?;
     let properties = WriterProperties::builder()
@@ -43,7 +53,7 @@ pub fn write_objects(
     let size_bytes = file.written_bytes();
     file.finish()?;
     Ok(Part {
-        table: Receipts::NAME.to_owned(),
+        table: T::NAME.to_owned(),
         dt: dt.to_owned(),
         path,
         rows: rows.len() as u64,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::lock::LOCK;
 use super::receipt::{EventFilter, Part, Plan, Receipt, RecordCounts, Settlement};
 use super::seen::SeenObjects;
-use super::{FORMAT, LakeError, Store};
+use super::{FORMAT, LakeError, Store, integrity};
 use crate::event::schema::{Events, Operations, Receipts, Table};
 
 const DESCRIPTION: &str = "_dynatrail/lake.json";
@@ -64,6 +64,8 @@ pub struct LakeState {
     /// Receipts without their objects, by unit.
     pub receipts: BTreeMap<String, Receipt>,
     pub settlements: BTreeMap<String, Settlement>,
+    /// The parts of `integrity` that count.
+    pub integrity: Vec<Part>,
     /// The objects of the receipts.
     pub seen: SeenObjects,
 }
@@ -79,6 +81,7 @@ impl LakeState {
             unfinished: Vec::new(),
             receipts: BTreeMap::new(),
             settlements: BTreeMap::new(),
+            integrity: integrity::read(store)?,
             seen: SeenObjects::default(),
         };
         for (path, _) in store.list(RECEIPTS)? {
@@ -156,6 +159,7 @@ impl LakeState {
         let mut parts: Vec<Part> = written
             .chain(rewritten)
             .filter(|part| !self.settlements.contains_key(&part.path))
+            .chain(&self.integrity)
             .cloned()
             .collect();
         parts.sort_by(|a, b| a.path.cmp(&b.path));

@@ -36,7 +36,7 @@ use tokio::runtime::Runtime;
 pub use error::QueryError;
 pub use redact::RedactionKey;
 
-use crate::event::schema::{Events, Operations, Receipts, Table};
+use crate::event::schema::{Events, Integrity, Operations, Receipts, Table};
 use crate::lake::{LakeState, Store};
 use table::LakeTable;
 
@@ -89,7 +89,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Opens a lake's tables `events`, `operations` and `receipts`, and the view `cloudtrail`.
+    /// Opens a lake's tables `events`, `operations`, `receipts` and `integrity`, and the view `cloudtrail`.
     pub fn open(
         store: &Store,
         lake: &LakeState,
@@ -123,6 +123,7 @@ impl Session {
         session.register::<Events>(&url, &parts, options)?;
         session.register::<Operations>(&url, &parts, options)?;
         session.register::<Receipts>(&url, &parts, options)?;
+        session.register::<Integrity>(&url, &parts, options)?;
         let view = session.plan(&cloudtrail::statement(), &[])?;
         session.register_view("cloudtrail", view)?;
         Ok(session)
