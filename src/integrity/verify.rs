@@ -20,8 +20,8 @@ use super::walk::Walk;
 use crate::archive::{Archive, ObjectKind, ObjectRef};
 
 /// Digests of a window at most, and their compressed bytes.
-const WINDOW_DIGESTS: usize = 512;
-const WINDOW_BYTES: u64 = 4 << 20;
+const WINDOW_DIGESTS: usize = 256;
+const WINDOW_BYTES: u64 = 2 << 20;
 
 /// Log files delivered before the end of an interval may stand in a digest that ends so much later.
 const AFTER_UNTIL: SignedDuration = SignedDuration::from_hours(1);

@@ -24,14 +24,16 @@ pub(super) struct Walk {
 
 struct Newer {
     uri: String,
+    /// What the one before it said of it.
+    claim: Claim,
     trust: Trust,
     /// Where it begins, if it could be read.
     start: Option<Timestamp>,
     previous: Option<Previous>,
 }
 
-/// What the word of the newer digest is worth.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What the word of the newer digest is worth, the best first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Trust {
     Signed,
     /// Nothing speaks against it.
@@ -99,14 +101,12 @@ impl Walk {
             gap: self.gap_after(&loaded.wanted),
             logs: digest.map_or_else(Vec::new, |digest| logs_of(digest, &loaded.wanted.uri)),
         };
-        if !matches!(claim, Claim::PointsPast) {
+        let trust = Trust::of(status);
+        if !matches!(claim, Claim::PointsPast) && !self.has_better(&loaded.wanted, trust) {
             self.newer = Some(Newer {
                 uri: loaded.wanted.uri.clone(),
-                trust: match status {
-                    DigestStatus::Valid | DigestStatus::ChainHashMismatch => Trust::Signed,
-                    DigestStatus::Unsigned => Trust::Unsigned,
-                    _ => Trust::Broken,
-                },
+                claim,
+                trust,
                 start: digest.map(|digest| digest.start),
                 previous: digest.and_then(|digest| digest.previous.clone()),
             });
@@ -119,6 +119,9 @@ impl Walk {
         let Some(newer) = &self.newer else {
             return Claim::None;
         };
+        if newer.is_another_copy_of(wanted) {
+            return newer.claim.clone();
+        }
         let Some(previous) = &newer.previous else {
             return Claim::None;
         };
@@ -133,10 +136,17 @@ impl Walk {
         }
     }
 
+    /// Whether another copy of the digest, judged just before, is worth more.
+    fn has_better(&self, wanted: &Wanted, trust: Trust) -> bool {
+        let copy = self.newer.as_ref();
+        copy.is_some_and(|newer| newer.is_another_copy_of(wanted) && newer.trust < trust)
+    }
+
     /// A chain that begins anew has a gap before its first digest, if an older digest is there.
     fn gap_after(&self, wanted: &Wanted) -> Option<Gap> {
         let newer = self.newer.as_ref()?;
-        if newer.trust == Trust::Broken || newer.previous.is_some() {
+        let is_anew = newer.trust != Trust::Broken && newer.previous.is_none();
+        if !is_anew || newer.is_another_copy_of(wanted) {
             return None;
         }
         Some(Gap {
@@ -150,7 +160,11 @@ impl Walk {
         let Claim::Vouches(_, Trust::Signed) = claim else {
             return None;
         };
-        let start = self.newer.as_ref()?.start?;
+        let newer = self.newer.as_ref()?;
+        if file_name(&newer.uri) == file_name(&digest.object) {
+            return None;
+        }
+        let start = newer.start?;
         let previous_end = digest.end;
         match start.cmp(&previous_end) {
             std::cmp::Ordering::Equal => None,
@@ -166,7 +180,22 @@ impl Walk {
     }
 }
 
+impl Trust {
+    fn of(status: DigestStatus) -> Trust {
+        match status {
+            DigestStatus::Valid | DigestStatus::ChainHashMismatch => Self::Signed,
+            DigestStatus::Unsigned => Self::Unsigned,
+            _ => Self::Broken,
+        }
+    }
+}
+
 impl Newer {
+    /// Whether both are copies of one digest, in two buckets or folders.
+    fn is_another_copy_of(&self, wanted: &Wanted) -> bool {
+        file_name(&self.uri) == file_name(&wanted.uri)
+    }
+
     /// The digest before, if the word of this one is worth following.
     fn followed(&self) -> Option<&Previous> {
         match self.trust {
@@ -177,6 +206,7 @@ impl Newer {
 }
 
 /// What the newer digest says of an older one.
+#[derive(Clone)]
 enum Claim {
     None,
     /// It names its hash and signature.

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::product::{Ended, path, run};
 use crate::verify_archive::{
-    ACCOUNTS, BACKFILL, FIRST, HOURS, Line, REGIONS, SIGNING, Site, base64, digest_of, gzip,
+    ACCOUNTS, BACKFILL, FIRST, HOURS, Line, REGIONS, SIGNING, Site, base64, digest_of, gzip, hour,
     key_list, log_of,
 };
 
@@ -197,6 +197,59 @@ fn tampered_copies_are_told() {
         ),
     ] {
         assert!(lines.contains(&line), "{line} in {lines:#?}");
+    }
+}
+
+/// The same digests in two copies are no orphans of one another, and the better copy leads on.
+#[test]
+fn two_copies_are_verified_side_by_side() {
+    let mut site = Site::new();
+    let root = copied(&site);
+    site.replace(
+        &digest_of(FIRST, 3),
+        "2025-01-02T03:00:31Z",
+        "2025-01-02T03:00:30Z",
+    );
+    site.copy_to(&root.path().join("zweit"));
+    let (first, second) = (root.path().join("copy"), root.path().join("zweit"));
+    let keys = root.path().join("keys.json");
+    let ended = run(&[
+        "verify",
+        path(&first),
+        path(&second),
+        "--public-keys",
+        path(&keys),
+    ]);
+    assert!(!ended.stdout.contains("ORPHAN"), "{}", ended.stdout);
+    assert!(!ended.stdout.contains("No log files"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains(
+            "39/48 digest files valid, 1/48 digest files INVALID, 8/48 digest files UNSIGNED"
+        ),
+        "{}",
+        ended.stdout
+    );
+}
+
+/// Guarantee: a digest that inflates without end is refused, at a limit.
+#[test]
+fn digests_are_limited_when_inflated() {
+    const LIMIT: usize = 64 << 20;
+    for (excess, word) in [(0, "valid"), (1, "INVALID: invalid format")] {
+        let mut site = Site::empty();
+        let key = site.add_digest(FIRST, hour(0)..hour(1), None, &[]);
+        let text = site.text_of(&key);
+        let padded = format!("{text}{}", " ".repeat(LIMIT + excess - text.len()));
+        site.put(&key, gzip(padded.as_bytes()));
+        site.sign(&key, &SIGNING, false);
+        let root = copied(&site);
+        site.write_sidecar(&root.path().join("copy"), &key);
+        let ended = verify(&root, &["--verbose"]);
+        assert!(
+            ended.stdout.contains(&format!("{key}\t{word}\n")),
+            "{}",
+            ended.stdout
+        );
     }
 }
 
