@@ -397,6 +397,24 @@ impl Drop for Sns {
 }
 
 #[test]
+fn a_topic_without_credentials_says_so() {
+    let site = Site::new();
+    let text = "[[notify]]\nkind = \"sns\"\nendpoint_url = \"http://127.0.0.1:9\"\n\
+                topic_arn = \"arn:aws:sns:eu-central-1:111122223333:alarms\"\n";
+    let options = S3Options {
+        profile: Some("no-such-profile".to_owned()),
+        ..S3Options::default()
+    };
+    let notifies = config::parse(&sections(text)).unwrap();
+    let handle = site.runtime.handle().clone();
+    let sinks = Sinks::open(notifies, &options, handle).unwrap();
+    let delivery = tell_sinks(&site, &sinks);
+    assert_eq!(delivery.outcome, DeliveryOutcome::Failed);
+    assert!(problem(&delivery).contains("credential"), "{delivery:?}");
+    assert!(!delivery.may_repeat);
+}
+
+#[test]
 fn a_topic_is_published_to() {
     let Some((mut sns, about)) = Sns::start() else {
         return;
