@@ -11,6 +11,7 @@
 //! <lake>/_dynatrail/settlements/<part>.json.zst    which part replaces which, without duplicates
 //! <lake>/_dynatrail/lock                          who writes to it, while somebody does
 //! <lake>/_dynatrail/quarantine/<unit>.ndjson.zst   what could not be read, with its reason
+//! <lake>/_dynatrail/nightly/findings.json.zst      which findings are known, and who was told
 //! ```
 //!
 //! Athena, Spark and Hive ignore names that begin with `_`.

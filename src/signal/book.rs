@@ -56,6 +56,12 @@ pub struct Book {
     is_detached: bool,
 }
 
+/// The one member of a book that every version has.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
 /// A finding, a loss of coverage or a failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
@@ -126,6 +132,7 @@ pub struct Change {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Changes {
     pub new: Vec<Change>,
+    /// Those that are not known to have ended, seen on this night or not.
     pub continuing: Vec<Change>,
     pub ended: Vec<Change>,
     /// New ones for which the book has no room.
@@ -182,14 +189,14 @@ impl Book {
         zstd::stream::read::Decoder::new(&packed[..])
             .and_then(|decoder| decoder.take(MAX_BOOK_BYTES).read_to_end(&mut text))
             .map_err(|source| malformed(serde_json::Error::io(source)))?;
-        let book: Self = serde_json::from_slice(&text).map_err(malformed)?;
-        if book.version > VERSION {
+        let Version { version } = serde_json::from_slice(&text).map_err(malformed)?;
+        if version > VERSION {
             return Err(BookError::Newer {
                 path: store.full_path(PATH),
-                found: book.version,
+                found: version,
             });
         }
-        Ok(book)
+        serde_json::from_slice(&text).map_err(malformed)
     }
 
     /// Writes the book as a whole. The same entries are the same bytes.

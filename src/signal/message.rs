@@ -36,7 +36,10 @@ pub struct Message {
     pub place: Option<String>,
     /// Whether an earlier message with some of it may have arrived.
     pub may_repeat: bool,
+    /// The latest first.
     pub failures: Vec<Failure>,
+    /// All failures, those that are not named included.
+    pub failure_count: u64,
     pub coverage: Vec<Loss>,
     /// All losses, those that are not named included.
     pub coverage_count: u64,
@@ -135,6 +138,10 @@ impl Message {
             ids.push((id.to_owned(), progress));
         }
         message.may_repeat |= book.is_detached();
+        message
+            .failures
+            .sort_by(|left, right| right.last_night.cmp(&left.last_night));
+        message.failures.truncate(MAX_NAMED);
         for byte in &hash.finalize()[..16] {
             message.idempotency_key.push_str(&format!("{byte:02x}"));
         }
@@ -156,6 +163,7 @@ impl Message {
             place: night.place.map(|place| one_line(place).into_owned()),
             may_repeat: false,
             failures: Vec::new(),
+            failure_count: 0,
             coverage: Vec::new(),
             coverage_count: 0,
             reports: Vec::new(),
@@ -167,14 +175,13 @@ impl Message {
     fn add(&mut self, id: &str, entry: &Entry, night: &Night<'_>) {
         match entry.occasion {
             Occasion::Failure => {
-                if self.failures.len() < MAX_NAMED {
-                    self.failures.push(Failure {
-                        error: entry.summary.clone(),
-                        nights: entry.nights,
-                        first_night: entry.first_night.clone(),
-                        last_night: entry.last_night.clone(),
-                    });
-                }
+                self.failure_count += 1;
+                self.failures.push(Failure {
+                    error: entry.summary.clone(),
+                    nights: entry.nights,
+                    first_night: entry.first_night.clone(),
+                    last_night: entry.last_night.clone(),
+                });
             }
             Occasion::Coverage => {
                 self.coverage_count += 1;
@@ -192,11 +199,12 @@ impl Message {
 
     fn add_finding(&mut self, id: &str, entry: &Entry, night: &Night<'_>) {
         self.level = self.level.max(Some(entry.level));
+        let report = one_line(&entry.report);
         let last = self.reports.last();
-        if last.is_none_or(|last| last.report != entry.report || last.level != entry.level) {
+        if last.is_none_or(|last| last.report != report || last.level != entry.level) {
             let beyond = night.findings.beyond.get(&entry.report);
             self.reports.push(ReportNews {
-                report: one_line(&entry.report).into_owned(),
+                report: report.into_owned(),
                 title: entry.title.clone(),
                 level: entry.level,
                 count: 0,
@@ -221,7 +229,7 @@ impl Message {
 
     /// Findings, losses and failures.
     pub fn count(&self) -> u64 {
-        self.finding_count + self.coverage_count + self.failures.len() as u64
+        self.finding_count + self.coverage_count + self.failure_count
     }
 
     /// One line of ASCII without a word of the log.
@@ -269,6 +277,9 @@ impl Message {
                 ),
             };
             paragraphs.push(vec![head, failure.error.clone()]);
+        }
+        if let Some(more) = more(self.failure_count, self.failures.len()) {
+            paragraphs.push(vec![more]);
         }
         if self.coverage_count > 0 {
             let mut lines = vec!["Coverage fell:".to_owned()];

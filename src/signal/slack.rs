@@ -73,7 +73,7 @@ pub fn escaped(text: &str) -> String {
                     let head = rest.get(..word.len());
                     head.is_some_and(|head| head.eq_ignore_ascii_case(word))
                 };
-                if CALLS.iter().any(|word| calls(&word)) {
+                if CALLS.iter().any(&calls) {
                     safe.push('\u{2060}');
                 }
             }

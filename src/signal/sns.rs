@@ -2,6 +2,7 @@
 //!
 //! Limits: <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>.
 
+use std::error::Error;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -114,18 +115,19 @@ fn body(text: &str) -> String {
     format!("{}{CUT}", &text[..end])
 }
 
-fn failure<E: ProvideErrorMetadata>(error: &SdkError<E>) -> SendError {
+/// The beginning of an error, on one line.
+fn shown(problem: &str) -> String {
+    let line = one_line(problem);
+    line.chars().take(MAX_ERROR_CHARACTERS).collect()
+}
+
+fn failure<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> SendError {
     match error {
         SdkError::ServiceError(answer) => {
             let error = answer.err();
             let code = error.code().unwrap_or("an error");
             let words = error.message().unwrap_or("it does not say why");
-            let problem = format!("SNS answered {code}: {words}");
-            let problem: String = one_line(&problem)
-                .chars()
-                .take(MAX_ERROR_CHARACTERS)
-                .collect();
-            SendError::refused(problem)
+            SendError::refused(shown(&format!("SNS answered {code}: {words}")))
         }
         SdkError::ConstructionFailure(_) => {
             SendError::refused("the request to SNS could not be made")
@@ -133,10 +135,15 @@ fn failure<E: ProvideErrorMetadata>(error: &SdkError<E>) -> SendError {
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {
             SendError::unsure("no answer from SNS in time")
         }
-        SdkError::DispatchFailure(failure) if failure.is_user() => {
-            SendError::refused("no credentials for SNS: give a profile, or what the aws CLI takes")
+        SdkError::DispatchFailure(_) => {
+            let mut problem = "SNS cannot be reached".to_owned();
+            let mut cause: Option<&dyn Error> = error.source();
+            while let Some(error) = cause {
+                problem.push_str(&format!(": {error}"));
+                cause = error.source();
+            }
+            SendError::refused(shown(&problem))
         }
-        SdkError::DispatchFailure(_) => SendError::refused("SNS cannot be reached"),
         _ => SendError::unsure("SNS gave no readable answer"),
     }
 }

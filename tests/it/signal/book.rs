@@ -381,7 +381,7 @@ fn a_book_that_is_none_is_not_begun_anew() {
     site.store.put(BOOK, b"no book").unwrap();
     let error = dynatrail::signal::Book::load(&site.store).unwrap_err();
     assert!(error.to_string().contains("no book of findings"), "{error}");
-    let newer = zstd::bulk::compress(br#"{"version":2,"entries":{}}"#, 3).unwrap();
+    let newer = zstd::bulk::compress(br#"{"version":2,"pages":[]}"#, 3).unwrap();
     site.store.put(BOOK, &newer).unwrap();
     let error = dynatrail::signal::Book::load(&site.store).unwrap_err();
     assert!(error.to_string().contains("version 2"), "{error}");
