@@ -11,12 +11,14 @@ use super::progress::{Display, Expected};
 use super::selection::{EventTimeArgs, SelectionArgs, list};
 use super::signals::watch_signals;
 use super::terminal::tell;
+use super::verified::{self, Converted, VerifyArgs};
 use super::{Manner, Outcome};
 use crate::archive::{Archive, Source};
 use crate::convert::rules::{MAX_KEPT_BYTES, Rules};
 use crate::convert::summary::Summary;
 use crate::convert::{self, Bounds, ConvertError, Progress, Workshop};
 use crate::lake::{Holder, LakeState, Lock};
+use crate::nightly::verified::VerifySummary;
 
 /// Converts CloudTrail archives into a lake of DynamoDB events.
 ///
@@ -45,10 +47,8 @@ pub struct Args {
     #[command(flatten)]
     when: EventTimeArgs,
 
-    /// Hashes every object's inflated bytes on the way, so that they can be held against the
-    /// integrity digests without being read again.
-    #[arg(long)]
-    hash: bool,
+    #[command(flatten)]
+    integrity: VerifyArgs,
 
     /// Prints the closing summary to stdout in this format.
     #[arg(long, value_enum, default_value = "text")]
@@ -83,6 +83,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
     LakeState::check(&store, &keep.describe())?;
     let sources = args.sources.iter().map(|text| Source::parse(text));
     let sources = sources.collect::<Result<Vec<_>, _>>()?;
+    let keys = verified::keys(&args.integrity, &args.sources, &args.s3, &runtime)?;
     let archive = Archive::open(sources, args.s3.options());
     let listing = list(&archive, &selection, &runtime, manner);
     let listing = args.s3.name_profile(listing)?;
@@ -90,12 +91,13 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
         objects: listing.objects.len() as u64,
         compressed_bytes: listing.objects.iter().map(|object| object.size).sum(),
     };
+    let logs = keys.as_ref().map(|_| listing.objects.clone());
     let workshop = Workshop {
         archive: Arc::new(archive),
         rules: Arc::new(Rules {
             keep,
             filter,
-            hashes: args.hash,
+            hashes: args.integrity.verify,
             max_kept_bytes: MAX_KEPT_BYTES,
         }),
         runtime: runtime.handle().clone(),
@@ -121,7 +123,32 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
         }
         ended => ended?,
     };
-    report(&summary, &args, manner)
+    let integrity = match keys {
+        None => None,
+        Some(keys) => {
+            let converted = Converted {
+                archive: workshop.archive.clone(),
+                runtime: &runtime,
+                store: &store,
+                selection: &selection,
+                logs: logs.as_deref().unwrap_or_default(),
+                now: Timestamp::now(),
+            };
+            Some(verified::verify(&converted, keys, &mut lake)?)
+        }
+    };
+    let told = Told { summary, integrity };
+    report(&told, &args, manner)
+}
+
+/// What a conversion tells at its end.
+#[derive(serde::Serialize)]
+struct Told {
+    #[serde(flatten)]
+    summary: Summary,
+    /// Of a run that verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    integrity: Option<VerifySummary>,
 }
 
 /// Starts the threads that compute, where another number than the usual is asked for.
@@ -135,7 +162,8 @@ pub fn start_threads(threads: Option<usize>) -> anyhow::Result<()> {
         .context("cannot start the threads")
 }
 
-fn report(summary: &Summary, args: &Args, manner: Manner) -> anyhow::Result<Outcome> {
+fn report(told: &Told, args: &Args, manner: Manner) -> anyhow::Result<Outcome> {
+    let summary = &told.summary;
     if !manner.quiet {
         for problem in &summary.problems {
             tell(&format!("{}: {}", problem.object, problem.problem));
@@ -143,11 +171,17 @@ fn report(summary: &Summary, args: &Args, manner: Manner) -> anyhow::Result<Outc
         if summary.further_problems > 0 {
             tell(&format!("and {} more problems", summary.further_problems));
         }
+        if let Some(integrity) = &told.integrity {
+            verified::tell_problems(integrity);
+        }
     }
     let mut text = match args.summary {
-        SummaryFormat::Json => serde_json::to_string_pretty(summary)?,
+        SummaryFormat::Json => serde_json::to_string_pretty(told)?,
         SummaryFormat::Text => super::show::summary_text(summary),
     };
+    if let (SummaryFormat::Text, Some(integrity)) = (args.summary, &told.integrity) {
+        text.push_str(&integrity.line());
+    }
     if !text.ends_with('\n') {
         text.push('\n');
     }
@@ -159,7 +193,11 @@ fn report(summary: &Summary, args: &Args, manner: Manner) -> anyhow::Result<Outc
     if !summary.identities.hold() {
         bail!("the counts do not agree: this is a defect of dynatrail, do not rely on this lake");
     }
-    match summary.is_incomplete() {
+    let is_sound = told
+        .integrity
+        .as_ref()
+        .is_none_or(|integrity| integrity.is_sound);
+    match summary.is_incomplete() || !is_sound {
         true => Ok(Outcome::Incomplete),
         false => Ok(Outcome::Complete),
     }

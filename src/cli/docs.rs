@@ -61,7 +61,7 @@ pub fn man(args: &ManArgs) -> anyhow::Result<Outcome> {
 pub fn columns(_: &ColumnArgs) -> anyhow::Result<Outcome> {
     let page = format!(
         "# Columns of the lake\n\nMade by `dynatrail columns` from the one table in \
-         `src/event/schema.rs`.\n\n{}\n{}\n{}",
+         `src/event/schema.rs`.\n\n{}\n{}\n{}\n{}",
         table_page::<Events>(),
         table_page::<Operations>(),
         table_page::<Receipts>(),

@@ -17,6 +17,7 @@ mod selection;
 mod show;
 mod signals;
 mod terminal;
+mod verified;
 mod verify;
 mod verify_lines;
 

@@ -16,6 +16,7 @@ use super::engine::EngineArgs;
 use super::report::choice::{ChoiceArgs, LevelArg, SiteArgs};
 use super::selection::SelectionArgs;
 use super::terminal::LogFormat;
+use super::verified::VerifyArgs;
 use super::{Cli, Command, Manner, Outcome};
 use crate::report::config::FILE_NAME;
 
@@ -56,6 +57,9 @@ pub struct Args {
 
     #[command(flatten)]
     budget: BudgetArgs,
+
+    #[command(flatten)]
+    integrity: VerifyArgs,
 
     #[command(flatten)]
     reports: ReportArgs,

@@ -110,7 +110,7 @@ pub fn run(args: &Args, manner: Manner) -> anyhow::Result<Outcome> {
     let runtime = runtime()?;
     let sources = args.sources.iter().map(|text| Source::parse(text));
     let sources = sources.collect::<Result<Vec<_>, _>>()?;
-    let keys = keys(args, &sources, runtime.handle())?;
+    let keys = read_keys(&args.public_keys, &sources, &args.s3, runtime.handle())?;
     let archive = Archive::open(sources, args.s3.options());
     let listing = list(&archive, &selection, args, &runtime);
     let (digests, logs, failures) = args.s3.name_profile(listing)?;
@@ -196,18 +196,24 @@ fn selection(args: &Args, now: Timestamp) -> anyhow::Result<Selection> {
     Ok(selection)
 }
 
-fn keys(args: &Args, sources: &[Source], runtime: &tokio::runtime::Handle) -> anyhow::Result<Keys> {
-    if args.public_keys.is_empty() {
+/// The keys of files, or those that CloudTrail is asked for.
+pub fn read_keys(
+    files: &[PathBuf],
+    sources: &[Source],
+    s3: &S3Args,
+    runtime: &tokio::runtime::Handle,
+) -> anyhow::Result<Keys> {
+    if files.is_empty() {
         let is_in_s3 = |source: &Source| matches!(source, Source::S3 { .. });
         if !sources.iter().any(is_in_s3) {
             bail!(
                 "a local copy is verified with saved keys: give --public-keys with the output of aws cloudtrail list-public-keys"
             );
         }
-        return Ok(Keys::online(args.s3.options(), runtime.clone()));
+        return Ok(Keys::online(s3.options(), runtime.clone()));
     }
     let mut keys = Keys::default();
-    for path in &args.public_keys {
+    for path in files {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
         keys.add_saved(&text)

@@ -1,11 +1,14 @@
 //! `summary.json`: what a night did, in a stable schema.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
+use super::verified::VerifySummary;
 use crate::convert::summary::Summary;
 use crate::report::result::{Answer, ReportRun};
+use crate::signal::{Change, Changes, Delivery};
 
 /// Raised when a member changes its name or meaning; new members may come without.
 pub const SCHEMA: u32 = 1;
@@ -51,9 +54,70 @@ pub struct Night {
     pub sources: Vec<String>,
     pub listing: Option<Listed>,
     pub convert: Option<Summary>,
+    /// What verification by digests found; null where it was not asked for.
+    pub integrity: Option<VerifySummary>,
     pub reports: Option<Reports>,
-    /// What keeps the reports' evidence from being whole, a sentence each.
+    /// What keeps the evidence from being whole, a sentence each.
     pub coverage_gaps: Vec<String>,
+    /// What the findings are beside those of the nights before.
+    pub findings: Option<Findings>,
+    /// What each sink was told.
+    pub deliveries: Vec<Delivery>,
+}
+
+impl Night {
+    /// A night that has not come to anything yet. `started` is RFC 3339.
+    pub fn begin(started: &str, lake: &str, sources: &[String]) -> Self {
+        Self {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION"),
+            status: Status::Failed,
+            error: None,
+            started: started.to_owned(),
+            elapsed_seconds: 0.0,
+            lake: lake.to_owned(),
+            sources: sources.to_vec(),
+            listing: None,
+            convert: None,
+            integrity: None,
+            reports: None,
+            coverage_gaps: Vec::new(),
+            findings: None,
+            deliveries: Vec::new(),
+        }
+    }
+
+    pub fn end(&mut self, status: Status, elapsed: Duration) {
+        self.status = status;
+        self.elapsed_seconds = (elapsed.as_secs_f64() * 1000.0).round() / 1000.0;
+    }
+}
+
+/// The findings of a night.
+#[derive(Debug, Serialize)]
+pub struct Findings {
+    pub new: u64,
+    pub continuing: u64,
+    pub ended: u64,
+    /// The first of the new and of the ended ones, by level from the gravest on.
+    pub new_ones: Vec<Change>,
+    pub ended_ones: Vec<Change>,
+}
+
+/// Findings that a summary names.
+const MAX_NAMED: usize = 100;
+
+impl Findings {
+    pub fn of(changes: &Changes) -> Self {
+        let first = |changes: &[Change]| changes.iter().take(MAX_NAMED).cloned().collect();
+        Self {
+            new: changes.new.len() as u64,
+            continuing: changes.continuing.len() as u64,
+            ended: changes.ended.len() as u64,
+            new_ones: first(&changes.new),
+            ended_ones: first(&changes.ended),
+        }
+    }
 }
 
 /// What was listed.

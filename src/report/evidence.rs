@@ -49,6 +49,29 @@ pub struct Hole {
     pub hours: u64,
 }
 
+/// When an account and region that usually deliver last did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastDelivery {
+    pub account: String,
+    pub region: String,
+    /// The hour, in milliseconds since 1970.
+    pub hour_ms: i64,
+    /// How often they usually deliver: every hour, or every day.
+    pub every_hours: u64,
+}
+
+/// What CloudTrail's digest files say of the log files, where they were verified.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Integrity {
+    pub digests: u64,
+    pub digests_valid: u64,
+    /// Log files that digests name, and those of them that are as they say.
+    pub files_named: u64,
+    pub files_valid: u64,
+    /// Log files that are missing, altered, not vouched for or named by no digest.
+    pub files_wrong: u64,
+}
+
 /// What the answers of a run rest on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Evidence {
@@ -73,6 +96,9 @@ pub struct Evidence {
     /// Tables of which the window holds control-plane events or none, but no data events.
     pub tables_without_data_events: Vec<String>,
     pub holes: Vec<Hole>,
+    pub last_deliveries: Vec<LastDelivery>,
+    /// None where no digest was looked at.
+    pub integrity: Option<Integrity>,
     /// What keeps the evidence from being whole, a sentence each.
     pub gaps: Vec<String>,
 }
@@ -117,6 +143,16 @@ impl Evidence {
             records.duplicate,
             records.quarantined
         ));
+        if let Some(integrity) = &self.integrity {
+            lines.push(format!(
+                "{} of {} digest files valid; {} of {} log files that they name valid, {} not as they say",
+                integrity.digests_valid,
+                integrity.digests,
+                integrity.files_valid,
+                integrity.files_named,
+                integrity.files_wrong
+            ));
+        }
         let seen = self
             .seen
             .iter()

@@ -5,24 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 
-use super::evidence::{Evidence, Hole, Seen, TableSeen};
+use super::deliveries::deliveries;
+use super::evidence::{Evidence, Seen, TableSeen};
 use super::header::Need;
 use crate::lake::LakeState;
 use crate::lake::receipt::RecordCounts;
 use crate::query::{QueryError, Session, Value};
-
-/// An account and region deliver "usually" if at least this share of the hours, or days, between
-/// their first and last object have one.
-///
-/// Offices that rest at the weekend have objects on 5 of 7 days, and no hole for it.
-const USUAL_SHARE: f64 = 0.9;
-
-/// Fewer hours or days than these tell nothing about what is usual.
-const LEAST_HOURS: i64 = 48;
-const LEAST_DAYS: i64 = 7;
-
-const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// Which events a run looks at; empty texts stand for all.
 #[derive(Debug, Clone, Default)]
@@ -110,12 +98,13 @@ pub fn gather(
         })
         .collect();
     objects(session, scope, &mut evidence)?;
+    deliveries(session, scope, &mut evidence)?;
     gaps(session, lake, scope, &mut evidence)?;
     Ok((evidence, recorded))
 }
 
 /// The scope as bound values.
-fn values(scope: &Scope) -> Vec<(String, Value)> {
+pub(super) fn values(scope: &Scope) -> Vec<(String, Value)> {
     let since = scope.since.as_deref().unwrap_or("0000-01-01");
     let until = scope.until.as_deref().unwrap_or("9999-12-31");
     [
@@ -240,7 +229,7 @@ fn operations(
     Ok(())
 }
 
-/// Objects by what became of them at last, and the hours that none was delivered for.
+/// Objects by what became of them at last.
 fn objects(session: &Session, scope: &Scope, evidence: &mut Evidence) -> Result<(), QueryError> {
     // An object delivered on one day may hold events of the day before.
     let in_scope = "(dt IS NULL OR dt BETWEEN $since AND $until) \
@@ -280,54 +269,7 @@ fn objects(session: &Session, scope: &Scope, evidence: &mut Evidence) -> Result<
             });
         }
     }
-    let sql = format!(
-        "SELECT account_id, region, delivered_at_ms - delivered_at_ms % {HOUR_MS} AS hour_ms \
-         FROM receipts WHERE {in_scope} AND account_id IS NOT NULL AND region IS NOT NULL \
-         AND delivered_at_ms IS NOT NULL GROUP BY 1, 2, 3"
-    );
-    let mut hours: BTreeMap<(String, String), BTreeSet<i64>> = BTreeMap::new();
-    for batch in session.run(&sql, &values(scope))? {
-        let batch = batch?;
-        for row in 0..batch.num_rows() {
-            let place = (text(&batch, 0, row), text(&batch, 1, row));
-            let hour = number(&batch, 2, row);
-            hours.entry(place).or_default().insert(hour);
-        }
-    }
-    for ((account, region), hours) in hours {
-        let found = holes(&hours).into_iter().map(|(from, hours)| Hole {
-            account: account.clone(),
-            region: region.clone(),
-            from: format!("{}:00Z", &time_text(from)[..13]),
-            hours,
-        });
-        evidence.holes.extend(found);
-    }
     Ok(())
-}
-
-/// Runs of hours without an object, where hours usually have one; or else of days. The begin in
-/// milliseconds, and how many hours.
-fn holes(hours: &BTreeSet<i64>) -> Vec<(i64, u64)> {
-    let days: BTreeSet<i64> = hours
-        .iter()
-        .map(|hour| hour - hour.rem_euclid(DAY_MS))
-        .collect();
-    for (present, step, least) in [(hours, HOUR_MS, LEAST_HOURS), (&days, DAY_MS, LEAST_DAYS)] {
-        let (Some(first), Some(last)) = (present.first(), present.last()) else {
-            continue;
-        };
-        let steps = (last - first) / step + 1;
-        if steps < least || (present.len() as f64) < USUAL_SHARE * steps as f64 {
-            continue;
-        }
-        let pairs = present.iter().zip(present.iter().skip(1));
-        return pairs
-            .filter(|(before, after)| *after - *before > step)
-            .map(|(before, after)| (before + step, ((after - before - step) / HOUR_MS) as u64))
-            .collect();
-    }
-    Vec::new()
 }
 
 fn gaps(
@@ -362,6 +304,18 @@ fn gaps(
             "{hours} hours in {holes} holes have no object, though their account and region usually deliver"
         ));
     }
+    if let Some(integrity) = &evidence.integrity {
+        if integrity.files_wrong > 0 {
+            let files = integrity.files_wrong;
+            gaps.push(format!(
+                "{files} log files are missing, altered or not vouched for by CloudTrail's digests"
+            ));
+        }
+        if integrity.digests_valid < integrity.digests {
+            let digests = integrity.digests - integrity.digests_valid;
+            gaps.push(format!("{digests} digest files are not valid"));
+        }
+    }
     if !lake.unfinished.is_empty() {
         gaps.push("an earlier convert has not ended".to_owned());
     }
@@ -390,7 +344,7 @@ fn undated(session: &Session) -> Result<u64, QueryError> {
 }
 
 /// A text, empty for NULL.
-fn text(batch: &RecordBatch, column: usize, row: usize) -> String {
+pub(super) fn text(batch: &RecordBatch, column: usize, row: usize) -> String {
     let column = batch.column(column).as_string::<i32>();
     match column.is_valid(row) {
         true => column.value(row).to_owned(),
@@ -399,7 +353,7 @@ fn text(batch: &RecordBatch, column: usize, row: usize) -> String {
 }
 
 /// A whole number, 0 for NULL.
-fn number(batch: &RecordBatch, column: usize, row: usize) -> i64 {
+pub(super) fn number(batch: &RecordBatch, column: usize, row: usize) -> i64 {
     let column = batch.column(column).as_primitive::<Int64Type>();
     match column.is_valid(row) {
         true => column.value(row),
@@ -408,31 +362,7 @@ fn number(batch: &RecordBatch, column: usize, row: usize) -> i64 {
 }
 
 /// `YYYY-MM-DDTHH:MM:SS.mmmZ`.
-fn time_text(ms: i64) -> String {
+pub(super) fn time_text(ms: i64) -> String {
     let time = jiff::Timestamp::from_millisecond(ms).unwrap_or_default();
     format!("{time:.3}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn holes_are_where_objects_usually_are() {
-        let all: Vec<i64> = (0..48).collect();
-        let hours = |hours: &[i64]| hours.iter().map(|hour| hour * HOUR_MS).collect();
-        assert_eq!(holes(&hours(&all)), []);
-        let without: Vec<i64> = all
-            .iter()
-            .copied()
-            .filter(|h| !(20..23).contains(h))
-            .collect();
-        assert_eq!(holes(&hours(&without)), [(20 * HOUR_MS, 3)]);
-        // Every third hour is no habit, but every day is.
-        let sparse: Vec<i64> = (0..240).filter(|h| h % 3 == 0 && h / 24 != 5).collect();
-        assert_eq!(holes(&hours(&sparse)), [(5 * 24 * HOUR_MS, 24)]);
-        // Once a week tells nothing.
-        assert_eq!(holes(&hours(&[0, 168, 336])), []);
-        assert_eq!(holes(&BTreeSet::new()), []);
-    }
 }

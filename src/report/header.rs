@@ -173,6 +173,8 @@ pub enum ChartKind {
     Bar,
     /// x is an hour of the day, y an ISO weekday.
     HeatMap,
+    /// x is an hour of the day, y a day as text.
+    HoursByDay,
     /// x and y are labels.
     Matrix,
 }

@@ -9,6 +9,7 @@
 
 pub mod catalogue;
 pub mod config;
+mod deliveries;
 pub mod evidence;
 pub mod finding;
 pub mod gather;

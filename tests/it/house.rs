@@ -15,7 +15,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lake", &["event"]),
     ("query", &["event", "lake"]),
     ("report", &["event", "lake", "query"]),
-    ("nightly", &["archive", "convert", "lake", "report"]),
+    (
+        "nightly",
+        &[
+            "archive",
+            "convert",
+            "event",
+            "integrity",
+            "lake",
+            "report",
+            "signal",
+        ],
+    ),
     ("render", &["report"]),
     ("signal", &["archive", "lake", "render", "report"]),
     (

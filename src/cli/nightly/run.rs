@@ -19,19 +19,27 @@ use crate::cli::report::choice::LevelArg;
 use crate::cli::selection::list;
 use crate::cli::signals::watch_signals;
 use crate::cli::terminal::{tell, write_log_as};
+use crate::cli::verified::{self, Converted};
 use crate::cli::{Manner, Outcome};
+use crate::convert::keep::Keep;
 use crate::convert::rules::{MAX_KEPT_BYTES, Rules};
 use crate::convert::summary::Summary;
 use crate::convert::unit::error_chain;
 use crate::convert::{self, Bounds, ConvertError, Progress, Workshop};
-use crate::lake::{Holder, LakeState, Lock, Store};
+use crate::integrity;
+use crate::lake::{Holder, LakeError, LakeState, Lock, Store};
+use crate::nightly::coverage;
 use crate::nightly::estimate::Estimate;
 use crate::nightly::look_back::{self, Scope};
-use crate::nightly::summary::{Listed, Night, Reports, SCHEMA, Status};
+use crate::nightly::summary::{Findings, Listed, Night, Reports, Status};
 use crate::query::Session;
+use crate::report::catalogue::Report;
+use crate::report::config::Config;
+use crate::report::finding::RunFindings;
 use crate::report::gather::Scope as ReportScope;
 use crate::report::result::{Answer, ReportRun};
 use crate::report::run::{MAX_ROWS, ReportError, Request, run as run_reports};
+use crate::signal::{self, Book, CoverageLoss, Sinks};
 
 /// Says what a run would read, and changes nothing.
 pub fn dry_run(args: &Args, place: &str, manner: Manner) -> anyhow::Result<Outcome> {
@@ -63,22 +71,9 @@ pub fn run(args: &Args, place: &str, folder: &Path, manner: Manner) -> anyhow::R
         started: Timestamp::now(),
         began: Instant::now(),
     };
-    let mut night = Night {
-        schema: SCHEMA,
-        version: env!("CARGO_PKG_VERSION"),
-        status: Status::Failed,
-        error: None,
-        started: clock.started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        elapsed_seconds: 0.0,
-        lake: place.to_owned(),
-        sources: args.sources.clone(),
-        listing: None,
-        convert: None,
-        reports: None,
-        coverage_gaps: Vec::new(),
-    };
-    start_threads(None)?;
     let runtime = runtime()?;
+    let site = Site::read(args, &runtime)?;
+    start_threads(None)?;
     let progress = Arc::new(Progress::default());
     let signal = watch_signals(runtime.handle(), progress.clone());
     let mut steps = Steps {
@@ -90,25 +85,17 @@ pub fn run(args: &Args, place: &str, folder: &Path, manner: Manner) -> anyhow::R
         runtime: &runtime,
         progress,
         signal,
-        night: &mut night,
+        night: Night::begin(&clock.label(), place, &args.sources),
+        found: RunFindings::default(),
+        losses: None,
     };
-    let ended = steps.all();
-    let outcome = match &ended {
-        Ok(outcome) => *outcome,
-        Err(_) => Outcome::Complete,
-    };
-    night.status = match (&ended, outcome) {
-        (Err(_), _) => Status::Failed,
-        (_, Outcome::Complete) => Status::Complete,
-        (_, Outcome::Incomplete) => Status::Incomplete,
-        (_, Outcome::Findings) => Status::Findings,
-        (_, Outcome::Interrupted(_)) => Status::Interrupted,
-    };
+    let ended = steps.all(site);
+    let mut night = steps.night;
+    night.end(status(&ended), clock.began.elapsed());
     night.error = ended
         .as_ref()
         .err()
         .map(|error| error_chain(error.as_ref()));
-    night.elapsed_seconds = (clock.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
     // The summary of a failed night is its alarm: that it cannot be written is told beside it.
     let written = out::write_summary(&night, folder)
         .and_then(|()| out::write_metrics(&night, args.tell.metrics.as_deref()));
@@ -128,6 +115,43 @@ pub fn run(args: &Args, place: &str, folder: &Path, manner: Manner) -> anyhow::R
     }
 }
 
+fn status(ended: &anyhow::Result<Outcome>) -> Status {
+    match ended {
+        Err(_) => Status::Failed,
+        Ok(Outcome::Complete) => Status::Complete,
+        Ok(Outcome::Incomplete) => Status::Incomplete,
+        Ok(Outcome::Findings) => Status::Findings,
+        Ok(Outcome::Interrupted(_)) => Status::Interrupted,
+    }
+}
+
+/// What a night needs beside the lake and the archive: what is wrong with it is told before any work.
+struct Site {
+    keep: Keep,
+    reports: Vec<Arc<Report>>,
+    config: Config,
+    sinks: Sinks,
+    keys: Option<integrity::Keys>,
+}
+
+impl Site {
+    fn read(args: &Args, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Self> {
+        let catalogue = args.reports.site.catalogue()?;
+        let config = args.reports.site.read_config(&catalogue)?;
+        let mut reports = args.reports.choice.fitting(&catalogue)?;
+        // Those that ask for an item, a table or a time are for a person with a question.
+        reports.retain(|report| report.header.asks.is_empty());
+        let notifies = signal::config::parse(&config.notify).map_err(anyhow::Error::msg)?;
+        Ok(Self {
+            keep: args.what.keep()?,
+            reports,
+            sinks: Sinks::open(notifies, &args.s3.options(), runtime.handle().clone())?,
+            keys: verified::keys(&args.integrity, &args.sources, &args.s3, runtime)?,
+            config,
+        })
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Clock {
     started: Timestamp,
@@ -135,6 +159,11 @@ struct Clock {
 }
 
 impl Clock {
+    /// The night's name: it sorts by time.
+    fn label(&self) -> String {
+        self.started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
     fn today(&self) -> Date {
         TimeZone::UTC.to_datetime(self.started).date()
     }
@@ -149,7 +178,11 @@ struct Steps<'n> {
     runtime: &'n tokio::runtime::Runtime,
     progress: Arc<Progress>,
     signal: Arc<AtomicU8>,
-    night: &'n mut Night,
+    night: Night,
+    /// Empty until the reports have run.
+    found: RunFindings,
+    /// What is missing; none until the reports have run.
+    losses: Option<Vec<CoverageLoss>>,
 }
 
 fn open_archive(args: &Args) -> anyhow::Result<Archive> {
@@ -185,21 +218,39 @@ fn selection(args: &Args, store: &Store, lake: Option<&LakeState>) -> anyhow::Re
 }
 
 impl Steps<'_> {
-    fn all(&mut self) -> anyhow::Result<Outcome> {
-        let keep = self.args.what.keep()?;
-        let catalogue = self.args.reports.site.catalogue()?;
-        let config = self.args.reports.site.read_config(&catalogue)?;
-        let mut reports = self.args.reports.choice.fitting(&catalogue)?;
-        // Those that ask for an item, a table or a time are for a person with a question.
-        reports.retain(|report| report.header.asks.is_empty());
+    /// Works with the lake's lock held, and tells whoever must know how that ended.
+    fn all(&mut self, mut site: Site) -> anyhow::Result<Outcome> {
+        let selection = site.keep.describe();
         let mut store = self.args.s3.open_store(self.place, self.runtime.handle())?;
-        LakeState::check(&store, &keep.describe())?;
         let holder = Holder::this_process(self.night.started.clone());
-        let _lock = Lock::take(&mut store, &holder)?;
-        let mut lake = LakeState::open_or_create(&store, &keep.describe())?;
+        let opened =
+            LakeState::check(&store, &selection).and_then(|()| Lock::take(&mut store, &holder));
+        let (_lock, ended) = match opened {
+            // The other run tells what there is to tell.
+            Err(error @ LakeError::Held { .. }) => return Err(error.into()),
+            Err(error) => (None, Err(error.into())),
+            Ok(lock) => {
+                let lake = LakeState::open_or_create(&store, &selection);
+                let ended = lake
+                    .map_err(Into::into)
+                    .and_then(|lake| self.work(&store, lake, &mut site));
+                (Some(lock), ended)
+            }
+        };
+        if !matches!(ended, Ok(Outcome::Interrupted(_))) {
+            self.signal(&store, &site.sinks, ended.as_ref().err());
+        }
+        ended
+    }
 
+    fn work(
+        &mut self,
+        store: &Store,
+        mut lake: LakeState,
+        site: &mut Site,
+    ) -> anyhow::Result<Outcome> {
         let archive = open_archive(self.args)?;
-        let selection = selection(self.args, &store, Some(&lake))?;
+        let selection = selection(self.args, store, Some(&lake))?;
         self.night.listing = Some(Listed {
             first_key_date: selection.first_key_date.map(|date| date.to_string()),
             last_key_date: selection.last_key_date.map(|date| date.to_string()),
@@ -208,46 +259,101 @@ impl Steps<'_> {
         let listing = list(&archive, &selection, self.runtime, self.manner);
         let listing = self.args.s3.name_profile(listing)?;
         let is_listed = listing.failures.is_empty();
+        let logs = site.keys.as_ref().map(|_| listing.objects.clone());
         let workshop = Workshop {
             archive: Arc::new(archive),
             rules: Arc::new(Rules {
-                keep,
+                keep: site.keep.clone(),
                 filter: self.args.what.filter(&selection),
-                hashes: false,
+                hashes: site.keys.is_some(),
                 max_kept_bytes: MAX_KEPT_BYTES,
             }),
             runtime: self.runtime.handle().clone(),
             progress: self.progress.clone(),
         };
-        let Some(summary) = self.convert(&workshop, &store, &mut lake, listing)? else {
+        let Some(summary) = self.convert(&workshop, store, &mut lake, listing)? else {
             return Ok(self.interrupted());
         };
-        let is_back_fill = self
-            .args
-            .back_fill
-            .since
-            .or(self.args.back_fill.until)
-            .is_some();
-        if is_listed && summary.objects.deferred == 0 && !is_back_fill {
+        if is_listed && summary.objects.deferred == 0 && !self.is_back_fill() {
             let scope = scope(self.args, &selection);
-            look_back::remember(&store, &scope, self.clock.today())?;
+            look_back::remember(store, &scope, self.clock.today())?;
         }
-        let is_incomplete = summary.is_incomplete();
         self.night.convert = Some(summary);
+        if let (Some(keys), Some(logs)) = (site.keys.take(), logs) {
+            let converted = Converted {
+                archive: workshop.archive.clone(),
+                runtime: self.runtime,
+                store,
+                selection: &selection,
+                logs: &logs,
+                now: self.clock.started,
+            };
+            let verified = verified::verify(&converted, keys, &mut lake)?;
+            if !self.manner.quiet {
+                verified::tell_problems(&verified);
+            }
+            self.night.integrity = Some(verified);
+        }
+        self.report(store, &lake, site)
+    }
 
-        let first_date = self.night.convert.as_ref();
-        let first_date = first_date.and_then(|summary| summary.lake.first_date.clone());
-        let request = self.request(reports, config, first_date);
-        let session = Session::open(&store, &lake, &self.args.query.options()?)?;
-        let run = match run_reports(&session, &lake, self.place, &request) {
+    fn report(&mut self, store: &Store, lake: &LakeState, site: &Site) -> anyhow::Result<Outcome> {
+        let request = self.request(site.reports.clone(), site.config.clone());
+        let session = Session::open(store, lake, &self.args.query.options()?)?;
+        let run = match run_reports(&session, lake, self.place, &request) {
             Err(ReportError::Interrupted) => return Ok(self.interrupted()),
             run => run?,
         };
         let since = request.scope.since.unwrap_or_default();
         self.night.reports = Some(Reports::of(&run, &since, request.scope.until.as_deref()));
-        self.night.coverage_gaps = run.evidence.gaps.clone();
+        self.found = RunFindings::of(&run)?;
+        if let Some(convert) = &self.night.convert {
+            let integrity = self.night.integrity.as_ref();
+            let now = self.clock.started;
+            let mut losses = coverage::losses(&run.evidence, integrity, convert, now);
+            if !self.is_back_fill() {
+                losses.extend(coverage::silence(lake, self.clock.today()));
+            }
+            let sentences = losses.iter().map(|loss| loss.sentence.clone());
+            self.night.coverage_gaps = sentences.collect();
+            self.losses = Some(losses);
+        }
         out::write_reports(&run, self.folder)?;
-        Ok(self.outcome(&run, is_incomplete))
+        Ok(self.outcome(&run))
+    }
+
+    /// Turns the book to this night, and tells the sinks what is new to them.
+    fn signal(&mut self, store: &Store, sinks: &Sinks, error: Option<&anyhow::Error>) {
+        let mut book = Book::load(store).unwrap_or_else(|error| {
+            tell(&format!("dynatrail: {}", error_chain(&error)));
+            Book::detached()
+        });
+        let failure = error.map(|error| error_chain(error.as_ref()));
+        let page = self.folder.join("index.html");
+        let page = page.display().to_string();
+        let night = signal::Night {
+            label: &self.clock.label(),
+            lake: self.place,
+            place: self.night.reports.is_some().then_some(page.as_str()),
+            findings: &self.found,
+            coverage: self.losses.as_deref(),
+            failure: failure.as_deref(),
+        };
+        let changes = book.turn(&night);
+        self.night.deliveries = signal::deliver(&mut book, store, sinks, &night);
+        for delivery in &self.night.deliveries {
+            if let Some(problem) = &delivery.problem {
+                tell(&format!("dynatrail: {}: {problem}", delivery.sink));
+            }
+        }
+        if self.night.reports.is_some() {
+            self.night.findings = Some(Findings::of(&changes));
+        }
+    }
+
+    fn is_back_fill(&self) -> bool {
+        let asked = &self.args.back_fill;
+        asked.since.or(asked.until).is_some()
     }
 
     /// Converts what is new; nothing where a signal ended it.
@@ -288,12 +394,9 @@ impl Steps<'_> {
         Ok(Some(summary))
     }
 
-    fn request(
-        &self,
-        reports: Vec<Arc<crate::report::catalogue::Report>>,
-        config: crate::report::config::Config,
-        first_date: Option<String>,
-    ) -> Request {
+    fn request(&self, reports: Vec<Arc<Report>>, config: Config) -> Request {
+        let first_date = self.night.convert.as_ref();
+        let first_date = first_date.and_then(|summary| summary.lake.first_date.clone());
         let asked = &self.args.back_fill;
         let back = i64::from(self.args.reports.days.max(1)) - 1;
         let today = self.clock.today();
@@ -327,7 +430,7 @@ impl Steps<'_> {
         Outcome::Interrupted(self.signal.load(Ordering::Relaxed))
     }
 
-    fn outcome(&self, run: &ReportRun, is_incomplete: bool) -> Outcome {
+    fn outcome(&self, run: &ReportRun) -> Outcome {
         for result in run.results.iter().filter(|result| result.has_failed) {
             let reason = result.reasons.first().map_or("", String::as_str);
             tell(&format!("dynatrail: {}: {reason}", result.report.name));
@@ -337,8 +440,10 @@ impl Steps<'_> {
         if fails.is_some_and(|level| found.is_some_and(|found| found >= level)) {
             return Outcome::Findings;
         }
+        let convert = self.night.convert.as_ref();
+        let is_incomplete = convert.is_some_and(Summary::is_incomplete);
         let mut answers = run.results.iter().map(|result| result.answer);
-        let has_gaps = !run.evidence.gaps.is_empty();
+        let has_gaps = !self.night.coverage_gaps.is_empty();
         match is_incomplete || has_gaps || answers.any(|answer| answer == Answer::Incomplete) {
             true => Outcome::Incomplete,
             false => Outcome::Complete,

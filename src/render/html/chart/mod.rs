@@ -41,6 +41,7 @@ pub fn draw(result: &ReportResult, id: &str) -> Result<Drawing, HtmlError> {
         ChartKind::TimeSeries => time::draw(&points, id),
         ChartKind::Bar => bars::draw(&points, id),
         ChartKind::HeatMap => squares::heat_map(&points, id),
+        ChartKind::HoursByDay => squares::hours_by_day(&points, id),
         ChartKind::Matrix => squares::matrix(&points, id),
     };
     let mut notes = Vec::new();

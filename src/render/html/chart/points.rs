@@ -131,7 +131,9 @@ impl<'a> Xs<'a> {
     fn new(array: &'a ArrayRef, kind: ChartKind) -> Result<Self, ArrowError> {
         Ok(match kind {
             ChartKind::Bar | ChartKind::Matrix => Self::Labels(Reader::new(array.as_ref())?),
-            ChartKind::HeatMap => Self::Numbers(cast(array, &DataType::Int64)?),
+            ChartKind::HeatMap | ChartKind::HoursByDay => {
+                Self::Numbers(cast(array, &DataType::Int64)?)
+            }
             ChartKind::TimeSeries => {
                 let seconds = cast(array, &DataType::Timestamp(TimeUnit::Second, None))?;
                 Self::Numbers(cast(&seconds, &DataType::Int64)?)

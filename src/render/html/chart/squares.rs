@@ -1,6 +1,6 @@
 //! Values by two labels: a square each, the darker the more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::points::{Point, Points, X, largest};
 use super::svg::{Anchor, Area, Svg, amount};
@@ -8,6 +8,8 @@ use super::svg::{Anchor, Area, Svg, amount};
 /// Shades of a square, the empty one not counted.
 const SHADES: usize = 5;
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+/// Days that are drawn.
+const DAYS: usize = 35;
 const MATRIX_ROWS: usize = 20;
 const MATRIX_COLUMNS: usize = 15;
 const LINE_LABEL_CHARACTERS: usize = 33;
@@ -26,6 +28,18 @@ struct Grid {
 }
 
 impl Grid {
+    /// Lines of 24 hours each.
+    fn of_hours(lines: Vec<String>) -> Self {
+        Self {
+            lines,
+            columns: (0..24).map(|hour| format!("{hour:02}")).collect(),
+            values: BTreeMap::new(),
+            left: 80.0,
+            top: 40.0,
+            size: (27.5, 27.0),
+        }
+    }
+
     fn highest(&self) -> f64 {
         self.values.values().copied().fold(0.0, f64::max)
     }
@@ -122,19 +136,33 @@ fn figure(value: f64) -> String {
 
 /// Hours of the day by weekdays.
 pub fn heat_map(points: &Points, id: &str) -> Option<String> {
-    let mut grid = Grid {
-        lines: WEEKDAYS.map(str::to_owned).to_vec(),
-        columns: (0..24).map(|hour| format!("{hour:02}")).collect(),
-        values: BTreeMap::new(),
-        left: 50.0,
-        top: 40.0,
-        size: (29.0, 27.0),
-    };
+    let mut grid = Grid::of_hours(WEEKDAYS.map(str::to_owned).to_vec());
     for point in &points.points {
         if let Some(square) = hour_and_weekday(point) {
             *grid.values.entry(square).or_default() += point.value;
         }
     }
+    let title = format!("{} by hour of the day and weekday", points.value_name);
+    hours(points, &grid, &title, id)
+}
+
+/// Hours of the day by days, the newest ones.
+pub fn hours_by_day(points: &Points, id: &str) -> Option<String> {
+    let days: BTreeSet<&str> = points.points.iter().map(|point| point.y.as_str()).collect();
+    let mut days: Vec<String> = days.into_iter().map(str::to_owned).collect();
+    days.drain(..days.len().saturating_sub(DAYS));
+    let mut grid = Grid::of_hours(days);
+    for point in &points.points {
+        let line = grid.lines.iter().position(|day| *day == point.y);
+        if let (Some(line), Some(hour)) = (line, hour_of(point)) {
+            *grid.values.entry((line, hour)).or_default() += point.value;
+        }
+    }
+    let title = format!("{} by hour of the day and day", points.value_name);
+    hours(points, &grid, &title, id)
+}
+
+fn hours(points: &Points, grid: &Grid, title: &str, id: &str) -> Option<String> {
     if grid.values.is_empty() {
         return None;
     }
@@ -152,19 +180,22 @@ pub fn heat_map(points: &Points, id: &str) -> Option<String> {
     }
     grid.draw(&mut svg, &points.value_name);
     let height = grid.legend(&mut svg, &points.value_name);
-    let title = format!("{} by hour of the day and weekday", points.value_name);
-    let description = format!("{title}. By weekday:{}", grid.in_words());
-    Some(svg.finish(height, id, &title, &description))
+    let description = format!("{title}:{}", grid.in_words());
+    Some(svg.finish(height, id, title, &description))
+}
+
+fn hour_of(point: &Point) -> Option<usize> {
+    let X::Number(hour) = point.x else {
+        return None;
+    };
+    usize::try_from(hour).ok().filter(|hour| *hour < 24)
 }
 
 /// The line and column of a row, where its hour and ISO weekday are such.
 fn hour_and_weekday(point: &Point) -> Option<(usize, usize)> {
-    let X::Number(hour) = point.x else {
-        return None;
-    };
     let weekday: usize = point.y.parse().ok()?;
-    let hour = usize::try_from(hour).ok()?;
-    ((1..=7).contains(&weekday) && hour < 24).then(|| (weekday - 1, hour))
+    let hour = hour_of(point)?;
+    (1..=7).contains(&weekday).then(|| (weekday - 1, hour))
 }
 
 /// The largest labels of x, a line each, by the largest of y, a column each.

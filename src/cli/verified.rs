@@ -1,0 +1,144 @@
+//! Verifies what a conversion has read, with the hashes that it made on its way.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+use super::aws::S3Args;
+use super::terminal::tell;
+use super::verify::read_keys;
+use crate::archive::{Archive, Kinds, ObjectRef, Selection, Source};
+use crate::integrity::{self, Listed, Verdict, Verifier};
+use crate::lake::{LakeState, Store};
+use crate::nightly::verified::{KnownHashes, Verified, VerifySummary};
+use crate::render::sanitize::one_line;
+
+/// Whether what is read is verified too.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Integrity")]
+pub struct VerifyArgs {
+    /// Hashes every log file on the way, verifies them by CloudTrail's digest files, and keeps what
+    /// is found in the lake's table integrity.
+    #[arg(long)]
+    pub verify: bool,
+
+    /// Output of `aws cloudtrail list-public-keys`, of each region and time; asked of CloudTrail if
+    /// it is not given and a source is in S3.
+    #[arg(long, value_name = "FILE", requires = "verify")]
+    pub public_keys: Vec<PathBuf>,
+}
+
+/// What was converted, to be verified.
+pub struct Converted<'c> {
+    pub archive: Arc<Archive>,
+    pub runtime: &'c tokio::runtime::Runtime,
+    pub store: &'c Store,
+    pub selection: &'c Selection,
+    /// The log files that were listed, sorted by URI.
+    pub logs: &'c [ObjectRef],
+    pub now: Timestamp,
+}
+
+/// Reads saved keys, or makes ready to ask for them: what is wrong with them is told before any work.
+pub fn keys(
+    args: &VerifyArgs,
+    sources: &[String],
+    s3: &S3Args,
+    runtime: &tokio::runtime::Runtime,
+) -> anyhow::Result<Option<integrity::Keys>> {
+    if !args.verify {
+        return Ok(None);
+    }
+    let sources = sources.iter().map(|text| Source::parse(text));
+    let sources = sources.collect::<Result<Vec<_>, _>>()?;
+    let keys = read_keys(&args.public_keys, &sources, s3, runtime.handle())?;
+    Ok(Some(keys))
+}
+
+/// Verifies by the digests of the listed dates and of the day before, and writes what is found into
+/// the lake.
+pub fn verify(
+    converted: &Converted<'_>,
+    keys: integrity::Keys,
+    lake: &mut LakeState,
+) -> anyhow::Result<VerifySummary> {
+    let Converted {
+        archive,
+        runtime,
+        store,
+        selection,
+        ..
+    } = converted;
+    let by_event = selection
+        .since
+        .map(|since| TimeZone::UTC.to_datetime(since).date());
+    let first: Option<Date> = by_event.max(selection.first_key_date);
+    // A file that was delivered at the day's first minutes may stand in a digest of the day before.
+    let first_digest = first.map(|first| first.saturating_sub(1.day()));
+    let of_digests = Selection {
+        since: None,
+        until: None,
+        first_key_date: first_digest,
+        last_key_date: selection
+            .last_key_date
+            .map(|last| last.saturating_add(1.day())),
+        kinds: Kinds::Digests,
+        ..(*selection).clone()
+    };
+    let digests = runtime.block_on(archive.list(&of_digests, &|_| ()));
+    let begin = |date: Date| date.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp());
+    let mut verifier = Verifier {
+        archive: archive.clone(),
+        runtime: runtime.handle().clone(),
+        keys,
+        since: first_digest
+            .map(begin)
+            .transpose()
+            .context("the first date")?,
+        until: None,
+        now: converted.now,
+    };
+    let known = KnownHashes::read(store, lake, first_digest)?;
+    let mut verified = Verified::default();
+    let listed = Listed {
+        digests: &digests.objects,
+        logs: Some(converted.logs),
+    };
+    let summary = integrity::verify(
+        &mut verifier,
+        listed,
+        &|uri| known.get(uri),
+        &mut |verdict: Verdict| {
+            verified.take(&verdict);
+            ControlFlow::Continue(())
+        },
+    );
+    let mut told = VerifySummary::of(&summary);
+    told.problems = verified.problems.clone();
+    told.further_problems = verified.further_problems;
+    for failure in &digests.failures {
+        told.is_sound = false;
+        told.problems.push(format!("cannot list {}", failure.place));
+    }
+    if summary.digests() == 0 {
+        told.problems
+            .push("there are no digest files: nothing was verified".to_owned());
+    }
+    verified.write(store, lake)?;
+    Ok(told)
+}
+
+/// Says on stderr what is wrong.
+pub fn tell_problems(summary: &VerifySummary) {
+    for problem in &summary.problems {
+        tell(&one_line(problem));
+    }
+    if summary.further_problems > 0 {
+        tell(&format!("and {} more problems", summary.further_problems));
+    }
+}
