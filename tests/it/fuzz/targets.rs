@@ -48,10 +48,13 @@ struct Split {
     is_sound: bool,
 }
 
-/// Splits an object as the converter does.
+/// Splits an object as the converter does, in buffers that are used again.
 fn split(bytes: &[u8]) -> Split {
-    let (mut inflater, mut window) = (Inflater::default(), Window::default());
-    let mut content = Content::open(bytes, &mut window);
+    BUFFERS.with_borrow_mut(|(inflater, window)| split_in(inflater, window, bytes))
+}
+
+fn split_in(inflater: &mut Inflater, window: &mut Window, bytes: &[u8]) -> Split {
+    let mut content = Content::open(bytes, window);
     let mut splitter = Splitter::default();
     let mut found = Split {
         values: Vec::new(),
@@ -61,10 +64,10 @@ fn split(bytes: &[u8]) -> Split {
     };
     let mut end = 0;
     loop {
-        let (offset, length) = match splitter.next(&window, content.is_finished()) {
+        let (offset, length) = match splitter.next(window, content.is_finished()) {
             Step::End => break,
             Step::NeedMore(used) => {
-                content.fill(&mut inflater, &mut window, used);
+                content.fill(inflater, window, used);
                 splitter.window_moved();
                 continue;
             }
@@ -142,6 +145,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 thread_local! {
+    static BUFFERS: RefCell<(Inflater, Window)> = RefCell::default();
     static DECODER: RefCell<Decoder> = RefCell::default();
     static READER: RefCell<Reader> = RefCell::default();
 }
