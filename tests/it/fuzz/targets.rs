@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use dynatrail::archive::{Folder, ObjectKey, ObjectKind};
+use dynatrail::container::content::WINDOW_BYTES;
+use dynatrail::container::split::MAX_VALUE_BYTES;
 use dynatrail::container::{Content, Encoding, Inflater, Piece, Splitter, Step, Window};
 use dynatrail::convert::keep::Keep;
 use dynatrail::convert::object::{DecodedGroup, Decoder, MAX_KEPT_BYTES, Rules, Source};
@@ -69,6 +71,8 @@ fn split_in(inflater: &mut Inflater, window: &mut Window, bytes: &[u8]) -> Split
             Step::NeedMore(used) => {
                 content.fill(inflater, window, used);
                 splitter.window_moved();
+                // What is held is a step and the value that is not whole yet.
+                assert!(window.bytes().len() <= 2 * WINDOW_BYTES + MAX_VALUE_BYTES);
                 continue;
             }
             Step::Piece(Piece::Value {
