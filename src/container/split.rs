@@ -379,14 +379,22 @@ fn log_stamp(text: &[u8]) -> Option<usize> {
     shaped.then_some(space + 1)
 }
 
+/// Whether another record seems to begin somewhere in a text.
+pub fn begins_record(text: &[u8]) -> bool {
+    record_start(text, 0).is_some()
+}
+
 /// Where the next record begins at or after `from`, by the members that AWS writes first.
 fn record_start(text: &[u8], from: usize) -> Option<usize> {
     memchr::memchr_iter(b'{', text.get(from..)?)
         .map(|at| from + at)
         .find(|at| {
             let inside = skip_space(&text[at + 1..]);
-            FIRST_MEMBERS
-                .iter()
-                .any(|member| inside.starts_with(member))
+            // Most braces are told by one byte.
+            let may_begin = matches!(inside, [b'"', b'e' | b'u' | b'a' | b'E' | b'v' | b'm', ..]);
+            may_begin
+                && FIRST_MEMBERS
+                    .iter()
+                    .any(|member| inside.starts_with(member))
         })
 }

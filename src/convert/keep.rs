@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::container::split::begins_record;
 use crate::event::decode::{DYNAMODB_SOURCES, Event};
 use crate::event::envelope::RecordKind;
 use crate::event::parse::Json;
@@ -59,9 +60,10 @@ impl Keep {
         }
     }
 
-    /// Whether the text alone says that the record is not kept.
+    /// Whether the text alone says that the record is not kept, and no other that begins in it.
     pub fn rules_out(&self, text: &[u8], has_backslash: bool) -> bool {
-        self.gate.rules_out(text, has_backslash)
+        let last = self.gate.ruled_out_by(text, has_backslash);
+        last.is_some_and(|last| !begins_record(&text[last..]))
     }
 
     /// Whether an event of this source can be kept; decides before anything is decoded.

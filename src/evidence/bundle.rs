@@ -160,14 +160,14 @@ impl Bundle {
     /// Writes the manifest and the sums, and puts the whole where it belongs.
     pub fn finish(mut self, manifest: &Manifest) -> Result<(), EvidenceError> {
         let text = serde_json::to_string_pretty(manifest).expect("plain data becomes JSON");
-        self.write("manifest.json", Kind::Readme, |out| {
+        self.write("manifest.json", Kind::Bundle, |out| {
             writeln!(out, "{}", json_text(&text))
         })?;
         let mut sums = String::new();
         for file in self.files() {
             sums.push_str(&format!("{}  {}\n", file.sha256, file.path));
         }
-        self.write("SHA256SUMS", Kind::Readme, |out| {
+        self.write("SHA256SUMS", Kind::Bundle, |out| {
             out.write_all(sums.as_bytes())
         })?;
         if is_tar(&self.out) {

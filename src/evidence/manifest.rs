@@ -22,7 +22,8 @@ pub enum Kind {
     Rows,
     Statement,
     Report,
-    Readme,
+    /// About the bundle itself; not listed.
+    Bundle,
 }
 
 /// A file of the bundle.

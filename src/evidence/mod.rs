@@ -27,7 +27,7 @@ use tokio::runtime::Handle;
 
 use crate::archive::{Archive, S3Options};
 use crate::convert::keep::Keep;
-use crate::lake::{FORMAT, LakeError, LakeState, Store};
+use crate::lake::{LakeError, LakeState, Store};
 use crate::query::{QueryError, Session};
 use crate::render::RenderError;
 use crate::report::result::ReportRun;
@@ -181,7 +181,7 @@ pub fn write(sources: &Sources<'_>, asked: &Asked) -> Result<Gathered, EvidenceE
         tool: concat!("dynatrail ", env!("CARGO_PKG_VERSION")),
         lake: manifest::Lake {
             place: sources.place.to_owned(),
-            format: FORMAT.min(sources.lake.description.format),
+            format: sources.lake.description.format,
             selection: sources.lake.description.selection.clone(),
         },
         arguments: asked.arguments.clone(),
@@ -191,7 +191,7 @@ pub fn write(sources: &Sources<'_>, asked: &Asked) -> Result<Gathered, EvidenceE
         problems,
         files: bundle.files(),
     };
-    bundle.write("README.txt", Kind::Readme, |out| {
+    bundle.write("README.txt", Kind::Bundle, |out| {
         io::Write::write_all(out, README.as_bytes())
     })?;
     bundle.finish(&manifest)?;

@@ -8,6 +8,7 @@ use std::io;
 use sha2::{Digest, Sha256};
 
 use super::name::hex;
+use crate::container::content::WINDOW_BYTES;
 use crate::container::{Content, Inflater, Piece, Splitter, Step, Window};
 use crate::convert::keep::Keep;
 use crate::event::envelope::{MAX_ENVELOPES, Shape, shape};
@@ -45,6 +46,7 @@ pub struct Inflated {
 #[derive(Default)]
 pub struct Reader {
     inflater: Inflater,
+    window: Window,
     parser: Parser,
 }
 
@@ -75,8 +77,8 @@ impl Reader {
         keep: &Keep,
         found: &mut dyn FnMut(&Found<'_>) -> io::Result<()>,
     ) -> io::Result<Inflated> {
-        let mut window = Window::default();
-        let mut content = Content::open(bytes, &mut window);
+        let window = &mut self.window;
+        let mut content = Content::open(bytes, window);
         let mut hash = Sha256::new();
         let mut splitter = Splitter::default();
         let mut walk = Walk {
@@ -87,11 +89,11 @@ impl Reader {
             length: 0,
         };
         loop {
-            match splitter.next(&window, content.is_finished()) {
+            match splitter.next(window, content.is_finished()) {
                 Step::End => break,
                 Step::NeedMore(used) => {
                     let before = content.inflated_bytes();
-                    content.fill(&mut self.inflater, &mut window, used);
+                    content.fill(&mut self.inflater, window, used);
                     let fresh = (content.inflated_bytes() - before) as usize;
                     hash.update(&window.bytes()[window.bytes().len() - fresh..]);
                     splitter.window_moved();
@@ -108,11 +110,12 @@ impl Reader {
                     }
                     (walk.offset, walk.length) = (offset, text.len() as u64);
                     if !walk.value(text, 0)? {
-                        splitter.resume_inside(&window, text);
+                        splitter.resume_inside(window, text);
                     }
                 }
             }
         }
+        window.shrink(WINDOW_BYTES);
         Ok(Inflated {
             encoding: content.encoding().as_str(),
             bytes: content.inflated_bytes(),

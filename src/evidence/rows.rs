@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 
-use arrow::array::AsArray;
+use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
 
 use super::bundle::{Bundle, Counted};
@@ -52,11 +52,10 @@ pub fn ids_of(run: &ReportRun, ids: &mut Vec<String>, problems: &mut Vec<Problem
                 .collect();
             for row in 0..batch.num_rows() {
                 let mut names_one = false;
-                for id in columns.iter().filter_map(|column| column.iter().nth(row)) {
-                    let Some(id) = id else { continue };
+                for column in columns.iter().filter(|column| column.is_valid(row)) {
                     names_one = true;
-                    if known.insert(id.to_owned()) {
-                        ids.push(id.to_owned());
+                    if known.insert(column.value(row).to_owned()) {
+                        ids.push(column.value(row).to_owned());
                     }
                 }
                 unnamed += u64::from(!names_one);

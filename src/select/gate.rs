@@ -28,17 +28,23 @@ impl Gate {
     /// Whether the record cannot be from a wanted source. `has_backslash` is whether the text
     /// holds a backslash; wrongly `true` costs time alone.
     pub fn rules_out(&self, record: &[u8], has_backslash: bool) -> bool {
-        let Some(sources) = &self.sources else {
-            return false;
-        };
-        let mut seen = false;
+        self.ruled_out_by(record, has_backslash).is_some()
+    }
+
+    /// Where the last of the sources stands by which the record is ruled out.
+    ///
+    /// A broken record may have swallowed the beginning of another: only behind this place could that
+    /// be one whose source is not in the text.
+    pub fn ruled_out_by(&self, record: &[u8], has_backslash: bool) -> Option<usize> {
+        let sources = self.sources.as_ref()?;
+        let mut last = None;
         for at in self.member.find_iter(record) {
             match plain_source(&record[at + b"\"eventSource\"".len()..]) {
-                Some(source) if is_unwanted(source, sources) => seen = true,
-                _ => return false,
+                Some(source) if is_unwanted(source, sources) => last = Some(at),
+                _ => return None,
             }
         }
-        seen && !(has_backslash && self.may_spell_names_by_escapes(record))
+        last.filter(|_| !(has_backslash && self.may_spell_names_by_escapes(record)))
     }
 
     /// Whether a `\u00XX` escape stands for a letter or a dot, as only odd writers have it; the

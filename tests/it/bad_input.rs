@@ -227,6 +227,23 @@ fn member_names_with_lone_surrogates_come_back_as_written() {
     }
 }
 
+/// A record of another service that lacks a quote takes the beginning of the next one with it: that one
+/// is kept all the same.
+#[test]
+fn a_broken_record_of_another_service_takes_none_with_it() {
+    let other = record("other").replace("dynamodb.amazonaws.com", "s3.amazonaws.com");
+    let broken = other.replace("\"eventVersion\":\"", "\"eventVersion\":");
+    let next = record("kept").replace(
+        "\"userIdentity\":",
+        "\"note\":\"{\\\"eventSource\\\": \\\"}\",\"userIdentity\":",
+    );
+    let objects =
+        [&broken, &next, &record("last")].map(|record| wrapped(std::slice::from_ref(record)));
+    let case = Case::new().with("odd.json.gz", &gzip(&objects.concat()));
+    let (code, _, ids) = case.converted();
+    assert_eq!((code, ids), (3, vec!["kept".to_owned(), "last".to_owned()]));
+}
+
 /// White space between numbers is no white space between values: `1 2` is not 12.
 #[test]
 fn numbers_apart_are_no_number() {

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use dynatrail::archive::{Folder, ObjectKey, ObjectKind};
+use dynatrail::container::content::WINDOW_BYTES;
+use dynatrail::container::split::MAX_VALUE_BYTES;
 use dynatrail::container::{Content, Encoding, Inflater, Piece, Splitter, Step, Window};
 use dynatrail::convert::keep::Keep;
 use dynatrail::convert::object::{DecodedGroup, Decoder, Source};
@@ -49,10 +51,13 @@ struct Split {
     is_sound: bool,
 }
 
-/// Splits an object as the converter does.
+/// Splits an object as the converter does, in buffers that are used again.
 fn split(bytes: &[u8]) -> Split {
-    let (mut inflater, mut window) = (Inflater::default(), Window::default());
-    let mut content = Content::open(bytes, &mut window);
+    BUFFERS.with_borrow_mut(|(inflater, window)| split_in(inflater, window, bytes))
+}
+
+fn split_in(inflater: &mut Inflater, window: &mut Window, bytes: &[u8]) -> Split {
+    let mut content = Content::open(bytes, window);
     let mut splitter = Splitter::default();
     let mut found = Split {
         values: Vec::new(),
@@ -62,11 +67,13 @@ fn split(bytes: &[u8]) -> Split {
     };
     let mut end = 0;
     loop {
-        let (offset, length) = match splitter.next(&window, content.is_finished()) {
+        let (offset, length) = match splitter.next(window, content.is_finished()) {
             Step::End => break,
             Step::NeedMore(used) => {
-                content.fill(&mut inflater, &mut window, used);
+                content.fill(inflater, window, used);
                 splitter.window_moved();
+                // What is held is a step and the value that is not whole yet.
+                assert!(window.bytes().len() <= 2 * WINDOW_BYTES + MAX_VALUE_BYTES);
                 continue;
             }
             Step::Piece(Piece::Value {
@@ -143,6 +150,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 thread_local! {
+    static BUFFERS: RefCell<(Inflater, Window)> = RefCell::default();
     static DECODER: RefCell<Decoder> = RefCell::default();
     static READER: RefCell<Reader> = RefCell::default();
 }
