@@ -3,7 +3,7 @@ title = "What the archive covers, hour by hour"
 description = """
 Each hour of each account and region: the objects delivered in it, the events that happened in it, and what CloudTrail's
 digest files say of it where they were verified. An hour without objects is a row where any account had objects in it, or a
-digest covers it, between the first and the last delivery of the account and region.
+digest covers it, between the first and the last delivery of the account and region; and an hour with events is one.
 
 state says what an hour without objects means: quiet, where a signed digest says that nothing was delivered; missing, where a
 digest names files that are not there; hole, where objects came in at least min_share of the hours; and else unknown. Objects
@@ -40,7 +40,7 @@ data_events = "Of these, data events of DynamoDB"
 data_tables = "Tables with data events"
 data_reads = "Accesses to items that read"
 data_writes = "Accesses to items that put, change or delete"
-busiest_table = "A table with data events, the first by name"
+table_name = "A table with data events, the first by name"
 digests = "Digest files whose interval of delivery begins in the hour"
 digests_valid = "Of these, valid ones"
 files_named = "Log files that they name"
@@ -104,10 +104,12 @@ recorded AS (
     coalesce(recipient_account_id, '-') AS account_id,
     coalesce(aws_region, '-') AS region,
     event_time_ms - event_time_ms % 3600000 AS hour_ms,
+    date_trunc('hour', min(event_time)) AS hour,
     count(*) AS events,
     count(*) FILTER (WHERE plane = 'data') AS data_events
   FROM events
   WHERE dt BETWEEN /*:since*/ '2000-01-01' AND /*:until*/ '2999-12-31'
+    AND event_time_ms IS NOT NULL
     AND /*:account*/ '' IN ('', recipient_account_id)
     AND /*:region*/ '' IN ('', aws_region)
   GROUP BY coalesce(recipient_account_id, '-'), coalesce(aws_region, '-'), event_time_ms - event_time_ms % 3600000
@@ -118,7 +120,7 @@ accessed AS (
     coalesce(aws_region, '-') AS region,
     event_time_ms - event_time_ms % 3600000 AS hour_ms,
     count(DISTINCT table_name) AS data_tables,
-    min(table_name) AS busiest_table,
+    min(table_name) AS table_name,
     count(*) FILTER (WHERE access = 'read') AS data_reads,
     count(*) FILTER (WHERE access IN ('write', 'delete')) AS data_writes
   FROM operations
@@ -154,6 +156,8 @@ spans AS (
   WHERE h.hour_ms BETWEEN p.first_ms AND p.last_ms
   UNION
   SELECT account_id, region, hour_ms, hour FROM digested
+  UNION
+  SELECT account_id, region, hour_ms, hour FROM recorded
 ),
 judged AS (
   SELECT
@@ -169,12 +173,12 @@ judged AS (
     coalesce(a.data_tables, 0) AS data_tables,
     coalesce(a.data_reads, 0) AS data_reads,
     coalesce(a.data_writes, 0) AS data_writes,
-    a.busiest_table,
+    a.table_name,
     coalesce(g.digests, 0) AS digests,
     coalesce(g.digests_valid, 0) AS digests_valid,
     CAST(coalesce(g.files_named, 0) AS bigint) AS files_named,
     CAST(coalesce(g.files_valid, 0) AS bigint) AS files_valid,
-    p.share
+    CASE WHEN s.hour_ms BETWEEN p.first_ms AND p.last_ms THEN p.share END AS share
   FROM spans s
   LEFT JOIN places p
     ON s.account_id = p.account_id
@@ -224,7 +228,7 @@ SELECT
   data_tables,
   data_reads,
   data_writes,
-  busiest_table,
+  table_name,
   digests,
   digests_valid,
   files_named,

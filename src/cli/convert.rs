@@ -103,15 +103,12 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
         runtime: runtime.handle().clone(),
         progress: progress.clone(),
     };
-    let _lock = Lock::take(
-        &mut store,
-        &Holder::this_process(Timestamp::now().to_string()),
-    )?;
+    let holder = Holder::this_process(Timestamp::now().to_string());
+    let _lock = Lock::take(&mut store, &holder)?;
     let mut lake = LakeState::open_or_create(&store, &workshop.rules.keep.describe())?;
     let bounds = Bounds {
         changed: args.what.on_change(),
-        max_bytes: None,
-        deadline: None,
+        ..Bounds::default()
     };
     let display = Display::start(progress, expected, manner);
     let ended = convert::run(&workshop, &store, &mut lake, listing, bounds);
@@ -137,8 +134,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
             Some(verified::verify(&converted, keys, &mut lake)?)
         }
     };
-    let told = Told { summary, integrity };
-    report(&told, &args, manner)
+    report(&Told { summary, integrity }, &args, manner)
 }
 
 /// What a conversion tells at its end.

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use super::aws::S3Args;
 use super::engine::EngineArgs;
@@ -18,6 +20,7 @@ use super::selection::SelectionArgs;
 use super::terminal::LogFormat;
 use super::verified::VerifyArgs;
 use super::{Cli, Command, Manner, Outcome};
+use crate::archive::parse_since;
 use crate::report::config::FILE_NAME;
 
 /// Converts what is new, runs the reports, and leaves a folder to read: for cron.
@@ -78,12 +81,13 @@ pub struct Args {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Selection")]
 struct BackFillArgs {
-    /// First key date (date of delivery, UTC), to back-fill; reports look from there on too.
-    #[arg(long, value_name = "DATE")]
+    /// First key date (date of delivery, UTC), or a span back such as -7d, to back-fill; reports
+    /// look from there on too.
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true, value_parser = key_date)]
     since: Option<Date>,
 
     /// Last key date, included.
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true, value_parser = key_date)]
     until: Option<Date>,
 }
 
@@ -130,6 +134,12 @@ struct TellArgs {
     /// Writes Prometheus metrics into this file, for node_exporter's textfile collector.
     #[arg(long, value_name = "FILE")]
     metrics: Option<PathBuf>,
+}
+
+/// A date, or the date of an instant or of a span back.
+fn key_date(text: &str) -> Result<Date, String> {
+    let instant = parse_since(text, Timestamp::now()).map_err(|error| error.to_string())?;
+    Ok(TimeZone::UTC.to_datetime(instant).date())
 }
 
 /// `500MB`, `20GB`, `1TB`, or bytes.

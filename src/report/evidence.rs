@@ -103,6 +103,15 @@ pub struct Evidence {
     pub gaps: Vec<String>,
 }
 
+impl Integrity {
+    fn in_words(&self) -> String {
+        format!(
+            "{} of {} digest files valid; {} of {} log files that they name valid, {} not as they say",
+            self.digests_valid, self.digests, self.files_valid, self.files_named, self.files_wrong
+        )
+    }
+}
+
 /// Tables named in words; the rest are counted.
 const TABLES_NAMED: usize = 12;
 
@@ -143,16 +152,7 @@ impl Evidence {
             records.duplicate,
             records.quarantined
         ));
-        if let Some(integrity) = &self.integrity {
-            lines.push(format!(
-                "{} of {} digest files valid; {} of {} log files that they name valid, {} not as they say",
-                integrity.digests_valid,
-                integrity.digests,
-                integrity.files_valid,
-                integrity.files_named,
-                integrity.files_wrong
-            ));
-        }
+        lines.extend(self.integrity.as_ref().map(Integrity::in_words));
         let seen = self
             .seen
             .iter()

@@ -62,6 +62,8 @@ pub fn whole() -> Evidence {
             from: "2025-03-17T04:00Z".to_owned(),
             hours: 9,
         }],
+        last_deliveries: Vec::new(),
+        integrity: None,
         gaps: vec![
             "2 objects of the window could not be read.".to_owned(),
             "444455556666 in us-east-1 has no objects for 9 hours from 2025-03-17T04:00Z."
