@@ -1,12 +1,17 @@
 //! The floor that conversion is measured against: reads the gzip files below a folder and
 //! inflates each in one shot into a reused buffer, on one thread, and nothing else.
 //!
-//! usage: floor FOLDER
+//! usage: floor FOLDER [--hash]
+//!
+//! With --hash it takes the SHA-256 of what it inflates too, which is what verification must add.
 
 use flate2::{Decompress, FlushDecompress, Status};
+use sha2::{Digest, Sha256};
 
 fn main() {
     let folder = std::env::args().nth(1).expect("usage: floor FOLDER");
+    let is_hashing = std::env::args().nth(2).is_some_and(|word| word == "--hash");
+    let mut hashes = 0_u8;
     let mut files: Vec<_> = Vec::new();
     let mut folders = vec![std::path::PathBuf::from(folder)];
     while let Some(next) = folders.pop() {
@@ -40,6 +45,12 @@ fn main() {
             file.display()
         );
         inflated_bytes += decoder.total_out();
+        if is_hashing {
+            hashes ^= Sha256::digest(&output[..decoder.total_out() as usize])[0];
+        }
     }
-    println!("{} files, {inflated_bytes} bytes inflated", files.len());
+    println!(
+        "{} files, {inflated_bytes} bytes inflated, {hashes}",
+        files.len()
+    );
 }

@@ -215,6 +215,56 @@ fn a_server_that_fails_now_and_then_changes_no_byte() {
     }
 }
 
+/// Of the requests a fifth gets 503, resets, bodies cut short or lost answers; all are slow, pages are
+/// short and list in no order; keys vanish between list and get, and one is refused for ever.
+#[test]
+fn a_server_at_its_worst_loses_and_doubles_nothing() {
+    let root = buckets();
+    let keys: Vec<String> = files(&sample())
+        .into_iter()
+        .map(|(name, _)| path(&name).to_owned())
+        .filter(|key| key.contains("/CloudTrail/"))
+        .collect();
+    let (gone, frozen) = (&keys[3], &keys[40]);
+    let server = S3Server::start(root.path(), Faults::default());
+    let worst = |seed| Faults {
+        seed,
+        unavailable: 0.05,
+        resets: 0.05,
+        short_bodies: 0.05,
+        lost_answers: 0.05,
+        disorder: true,
+        page_keys: Some(7),
+        get_delay: std::time::Duration::from_millis(2),
+        vanished_keys: vec![gone.clone()],
+        frozen_keys: vec![frozen.clone()],
+        ..Faults::default()
+    };
+    let calm = Faults {
+        page_keys: Some(1000),
+        vanished_keys: vec![gone.clone()],
+        frozen_keys: vec![frozen.clone()],
+        ..Faults::default()
+    };
+    server.set_faults(calm);
+    let (ended, _) = convert_on(&server, "s3://lakes/calm", &[]);
+    assert_eq!(ended.code, 3, "{}", ended.stderr);
+    for seed in [11, 12] {
+        server.set_faults(worst(seed));
+        let lake = format!("s3://lakes/{seed}");
+        let (ended, summary) = convert_on(&server, &lake, &[]);
+        assert_eq!(ended.code, 3, "{}", ended.stderr);
+        assert_eq!(summary["objects"]["converted"], LOG_OBJECTS - 2);
+        assert_eq!(summary["objects"]["failed"], 2);
+        assert_eq!(summary["objects"]["gone"], 1);
+        for key in [gone, frozen] {
+            assert!(ended.stderr.contains(key.as_str()), "{}", ended.stderr);
+        }
+        let lakes = root.path().join("lakes");
+        assert_same_files(&lakes.join(seed.to_string()), &lakes.join("calm"));
+    }
+}
+
 #[test]
 fn a_key_that_vanishes_is_named_and_counted_as_gone() {
     let root = buckets();

@@ -103,6 +103,42 @@ fn an_object_that_keeps_too_much_is_left_at_a_limit_and_costs_the_next_nothing()
     assert_eq!(decoded.rows.keys.len() as u64, bomb.counts.kept + 300);
 }
 
+/// A disk with one megabyte left: a clear failure, and a lake that the next run finishes.
+#[test]
+fn a_disk_of_one_megabyte_is_told_and_leaves_the_lake_whole() {
+    let records: Vec<String> = (0..40_000)
+        .map(|n| record(&format!("{:x}", n * 2_654_435_761_u64)))
+        .collect();
+    let case = Case::new().with("many.json.gz", &gzip(&wrapped(&records)));
+    std::fs::create_dir(case.lake()).expect("created");
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs", path(&case.lake())])
+        .output();
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        println!("skipped: a small disk cannot be mounted here");
+        return;
+    }
+    let output = limited("true", &case);
+    let listed = dynatrail().args(["show", path(&case.lake())]).output();
+    let unmounted = std::process::Command::new("umount")
+        .arg(case.lake())
+        .status();
+    assert!(unmounted.is_ok_and(|status| status.success()));
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("No space left on device"), "{stderr}");
+    assert!(
+        listed.expect("the binary runs").status.success(),
+        "the lake can be read"
+    );
+    // The disk is another one now.
+    let (code, summary, _) = case.converted();
+    assert_eq!(
+        (code, summary["records"]["kept"].as_u64()),
+        (0, Some(40_000))
+    );
+}
+
 #[test]
 fn a_full_disk_is_told_and_leaves_the_lake_whole() {
     let records: Vec<String> = (0..3000)
