@@ -23,43 +23,43 @@ pub type Sha256 = [u8; 32];
 
 /// A digest file whose members are all there; nothing says yet that it is authentic.
 #[derive(Clone, Debug)]
-pub(super) struct Digest {
-    pub(super) start: Timestamp,
-    pub(super) end: Timestamp,
-    pub(super) bucket: String,
-    pub(super) object: String,
-    pub(super) fingerprint: String,
-    pub(super) algorithm: Option<String>,
-    pub(super) previous: Option<Previous>,
-    pub(super) log_files: Vec<LogFile>,
+pub struct Digest {
+    pub start: Timestamp,
+    pub end: Timestamp,
+    pub bucket: String,
+    pub object: String,
+    pub fingerprint: String,
+    pub algorithm: Option<String>,
+    pub previous: Option<Previous>,
+    pub log_files: Vec<LogFile>,
     /// Of the file's inflated bytes.
-    pub(super) sha256: Sha256,
+    pub sha256: Sha256,
     /// What the signature is over.
-    pub(super) signed_text: String,
+    pub signed_text: String,
 }
 
 /// The digest before, as its successor names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Previous {
-    pub(super) bucket: String,
-    pub(super) object: String,
-    pub(super) sha256: Sha256,
+pub struct Previous {
+    pub bucket: String,
+    pub object: String,
+    pub sha256: Sha256,
     /// Hexadecimal.
-    pub(super) signature: String,
+    pub signature: String,
 }
 
 /// One log file that a digest vouches for.
 #[derive(Clone, Debug)]
-pub(super) struct LogFile {
-    pub(super) bucket: String,
-    pub(super) object: String,
+pub struct LogFile {
+    pub bucket: String,
+    pub object: String,
     /// None where it is no SHA-256 or does not say so: such a file cannot be vouched for.
-    pub(super) sha256: Option<Sha256>,
+    pub sha256: Option<Sha256>,
 }
 
 /// Why bytes are no digest.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DigestError {
+pub enum DigestError {
     #[error("it is not gzip")]
     NotGzip,
     #[error("{0}")]
@@ -115,7 +115,7 @@ struct WrittenLogFile {
 
 impl Digest {
     /// Inflates and parses a digest file, which is one gzip member and nothing behind it.
-    pub(super) fn read(
+    pub fn read(
         bytes: &[u8],
         inflater: &mut Inflater,
         window: &mut Window,
@@ -139,7 +139,7 @@ impl Digest {
     }
 
     /// Parses the inflated bytes of a digest.
-    pub(super) fn parse(text: &[u8]) -> Result<Digest, DigestError> {
+    pub fn parse(text: &[u8]) -> Result<Digest, DigestError> {
         let mut strict = serde_json::Deserializer::from_slice(text);
         UniqueMembers.deserialize(&mut strict)?;
         strict.end()?;

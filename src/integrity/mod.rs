@@ -20,7 +20,7 @@ mod rsa;
 mod verify;
 mod walk;
 
-pub use digest::Sha256;
+pub use digest::{Digest, DigestError, LogFile, Previous, Sha256};
 pub use keys::{KeyFileError, Keys};
 pub use name::is_of_trail;
 pub use result::{

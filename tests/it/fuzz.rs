@@ -93,6 +93,12 @@ fn decode() {
     fuzz("decode");
 }
 
+/// Whatever a digest file is, what is read of it is what a plain JSON reader finds.
+#[test]
+fn digest() {
+    fuzz("digest");
+}
+
 /// Whatever a key is, what it tells is in it, and it cannot climb.
 #[test]
 fn key() {

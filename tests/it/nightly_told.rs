@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiff::ToSpan;
-use ring::signature::KeyPair as _;
 use serde_json::{Value, json};
 
 use crate::archive_made::event;

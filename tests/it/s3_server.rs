@@ -388,7 +388,8 @@ fn list(bucket: &Path, seen: &Seen, page_keys: usize, disorder: bool) -> Respons
         match size {
             Some(size) => write!(
                 text,
-                "<Contents><Key>{key}</Key><Size>{size}</Size></Contents>"
+                "<Contents><Key>{key}</Key><Size>{size}</Size>\
+                 <LastModified>2025-01-01T00:00:00.000Z</LastModified></Contents>"
             ),
             None => write!(
                 text,

@@ -18,6 +18,7 @@ use dynatrail::event::schema::{Cell as Kind, Events, Of, Table};
 use dynatrail::event::time::canonical_event_time;
 use dynatrail::evidence::name::path_of;
 use dynatrail::evidence::record::Reader;
+use dynatrail::integrity::Digest;
 use dynatrail::lake::ObjectStatus;
 use dynatrail::lake::receipt::EventFilter;
 use dynatrail::select::{Facts, ResourceFact, Selectors, Verdict};
@@ -29,10 +30,11 @@ use super::json::{Json, top_values, units};
 /// A target panics where something is not true.
 pub type Target = fn(&[u8]);
 
-/// The targets by name; the digests of CloudTrail will have theirs here.
-pub const TARGETS: [(&str, Target); 4] = [
+/// The targets by name.
+pub const TARGETS: [(&str, Target); 5] = [
     ("container", container),
     ("decode", decode),
+    ("digest", digest),
     ("key", key),
     ("selectors", selectors),
 ];
@@ -459,4 +461,63 @@ fn facts() -> Vec<(Facts<'static>, [ResourceFact<'static>; 2])> {
         }
     }
     all
+}
+
+/// A digest that is read says what its JSON says, and is hashed and signed as it stands.
+pub fn digest(bytes: &[u8]) {
+    let (mut inflater, mut window) = (Inflater::default(), Window::default());
+    let parsed = match bytes.starts_with(&[0x1f, 0x8b]) {
+        true => {
+            let read = Digest::read(bytes, &mut inflater, &mut window);
+            read.map(|digest| (digest, window.bytes().to_vec()))
+        }
+        false => Digest::parse(bytes).map(|digest| (digest, bytes.to_vec())),
+    };
+    let Ok((digest, text)) = parsed else {
+        return;
+    };
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&text).expect("memory can be written");
+    let packed = encoder.finish().expect("memory can be written");
+    let again = Digest::read(&packed, &mut inflater, &mut window).expect("the same text");
+    assert_eq!(format!("{again:?}"), format!("{digest:?}"));
+
+    let slow = Json::parse(&text).expect("what is read is JSON");
+    let told = |name: &str| slow.member(name).and_then(Json::text).expect(name);
+    assert_eq!(digest.bucket, told("digestS3Bucket"));
+    assert_eq!(digest.object, told("digestS3Object"));
+    assert_eq!(digest.fingerprint, told("digestPublicKeyFingerprint"));
+    let hash = ring::digest::digest(&ring::digest::SHA256, &text);
+    assert_eq!(hash.as_ref(), digest.sha256);
+    let hex: String = digest
+        .sha256
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let previous = slow.member("previousDigestSignature").and_then(Json::text);
+    let signed = format!(
+        "{}\n{}/{}\n{hex}\n{}",
+        told("digestEndTime"),
+        digest.bucket,
+        digest.object,
+        previous.as_deref().unwrap_or("null")
+    );
+    assert_eq!(digest.signed_text, signed);
+    let Some(Json::Array(files)) = slow.member("logFiles") else {
+        panic!("what is read names log files");
+    };
+    assert_eq!(files.len(), digest.log_files.len());
+    for (file, slow) in digest.log_files.iter().zip(files) {
+        let told = |name: &str| slow.member(name).and_then(Json::text).expect(name);
+        assert_eq!(file.object, told("s3Object"));
+        assert_eq!(file.bucket, told("s3Bucket"));
+        let hex = file.sha256.map(|hash| {
+            hash.iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        });
+        if let Some(hex) = hex {
+            assert_eq!(hex, told("hashValue").to_ascii_lowercase());
+        }
+    }
 }
