@@ -84,25 +84,21 @@ impl LakeState {
             integrity: integrity::read(store)?,
             seen: SeenObjects::default(),
         };
-        for (path, _) in store.list(RECEIPTS)? {
-            let receipt: Receipt = read_packed(store, &path)?;
-            state.add_receipt(receipt);
-        }
-        for (path, _) in store.list(SETTLEMENTS)? {
-            let settlement: Settlement = read_packed(store, &path)?;
-            state
-                .settlements
-                .insert(settlement.replaces.clone(), settlement);
-        }
-        for (path, _) in store.list(PLANS)? {
-            let plan: Plan = read_packed(store, &path)?;
+        read_all(store, RECEIPTS, |_, receipt: Receipt| {
+            state.add_receipt(receipt)
+        })?;
+        read_all(store, SETTLEMENTS, |_, settlement: Settlement| {
+            let replaced = settlement.replaces.clone();
+            state.settlements.insert(replaced, settlement);
+        })?;
+        read_all(store, PLANS, |path, plan: Plan| {
             state.unfinished.push(Unfinished {
                 path,
                 filter: plan.filter,
                 hashes: plan.hashes,
                 units: plan.units,
             });
-        }
+        })?;
         Ok(state)
     }
 
@@ -278,6 +274,29 @@ fn unpack(path: &str, packed: &[u8]) -> Result<Vec<u8>, LakeError> {
         path: path.to_owned(),
         source: serde_json::Error::io(source),
     })
+}
+
+/// Files of a folder that are read and taken on at once.
+const FILES_AT_ONCE: usize = 256;
+
+/// Reads every packed file of a folder in the order of the names.
+fn read_all<T: DeserializeOwned>(
+    store: &Store,
+    folder: &str,
+    mut take: impl FnMut(String, T),
+) -> Result<(), LakeError> {
+    let paths: Vec<String> = store
+        .list(folder)?
+        .into_iter()
+        .map(|(path, _)| path)
+        .collect();
+    for paths in paths.chunks(FILES_AT_ONCE) {
+        for (path, packed) in paths.iter().zip(store.read_many(paths)?) {
+            let packed = packed.ok_or_else(|| LakeError::Missing(store.full_path(path)))?;
+            take(path.clone(), parse(path, &unpack(path, &packed)?)?);
+        }
+    }
+    Ok(())
 }
 
 fn read_packed<T: DeserializeOwned>(store: &Store, path: &str) -> Result<T, LakeError> {

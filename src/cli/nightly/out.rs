@@ -54,6 +54,12 @@ pub fn in_words(night: &Night) -> String {
             objects.listed, objects.converted, objects.failed, convert.lake.events
         ));
     }
+    if let Some(convert) = &night.convert {
+        let objects = &convert.objects;
+        if objects.converted + objects.failed + objects.deferred + convert.resumed_units == 0 {
+            text.push_str("; nothing was new, nothing was fetched");
+        }
+    }
     if let Some(reports) = &night.reports {
         let answers = reports.answers.iter();
         let answers: Vec<String> = answers

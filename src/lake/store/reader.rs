@@ -5,12 +5,40 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::aws::AmazonS3;
 use object_store::path::Path as ObjectPath;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 use tokio::runtime::Handle;
+
+use super::{Store, StoreError};
+
+/// Files that are on their way from S3 at once.
+const READS_IN_FLIGHT: usize = 32;
+
+impl Store {
+    /// The contents of files, in their order; nothing for those that are not there.
+    pub fn read_many(&self, paths: &[String]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        let Self::S3 {
+            client, runtime, ..
+        } = self
+        else {
+            return paths.iter().map(|path| self.read(path)).collect();
+        };
+        let reads = paths.iter().map(|path| async move {
+            let read = async { client.get(&self.location(path)).await?.bytes().await };
+            match read.await {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(source) => Err(self.remote("read", path, source)),
+            }
+        });
+        let reads = futures::stream::iter(reads).buffered(READS_IN_FLIGHT);
+        runtime.block_on(reads.try_collect())
+    }
+}
 
 /// Reads pieces of one file.
 pub enum StoreReader {
