@@ -1,8 +1,9 @@
-//! SQL that declares a lake to Athena, DuckDB or Spark: its tables, and the view `cloudtrail`.
+//! SQL that declares a lake to Athena, DuckDB or Spark: its tables, and the views `cloudtrail` and
+//! `sightings`.
 
 pub mod cloudtrail;
 
-use super::Part;
+use super::{Part, sightings};
 use crate::event::schema::{Cell, Events, Operations, Receipts, Table};
 use crate::event::time;
 
@@ -27,15 +28,18 @@ pub enum Relation {
     Receipts,
     /// The view of `events` with the columns that AWS documents for CloudTrail tables.
     CloudTrail,
+    /// The view of who was seen at which table on which day.
+    Sightings,
 }
 
 impl Relation {
     /// In the order in which they can be declared.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Events,
         Self::Operations,
         Self::Receipts,
         Self::CloudTrail,
+        Self::Sightings,
     ];
 
     pub fn name(self) -> &'static str {
@@ -44,6 +48,7 @@ impl Relation {
             Self::Operations => Operations::NAME,
             Self::Receipts => Receipts::NAME,
             Self::CloudTrail => "cloudtrail",
+            Self::Sightings => sightings::NAME,
         }
     }
 }
@@ -115,6 +120,7 @@ impl<'a> Declaration<'a> {
             Relation::Operations => self.table::<Operations>(),
             Relation::Receipts => self.table::<Receipts>(),
             Relation::CloudTrail => self.cloudtrail(),
+            Relation::Sightings => self.sightings(),
         }
     }
 
@@ -273,6 +279,24 @@ impl<'a> Declaration<'a> {
         )
     }
 
+    fn sightings(&self) -> String {
+        let [events, operations] = [Events::NAME, Operations::NAME].map(|name| self.relation(name));
+        format!(
+            "CREATE OR REPLACE {} {} AS\n{}",
+            self.view(),
+            self.relation(sightings::NAME),
+            sightings::definition(&events, &operations),
+        )
+    }
+
+    /// What a view is declared as: Spark has no place for others than those of a session.
+    fn view(&self) -> &'static str {
+        match self.dialect {
+            Dialect::Spark => "TEMPORARY VIEW",
+            Dialect::Athena | Dialect::DuckDb => "VIEW",
+        }
+    }
+
     fn empty_view<T: Table>(&self) -> String {
         let text = match self.dialect {
             Dialect::Spark => "STRING",
@@ -283,12 +307,9 @@ impl<'a> Declaration<'a> {
             .map(|column| (column.name, column_type(self.dialect, &column.cell)))
             .chain([("dt", text)])
             .map(|(name, kind)| format!("  CAST(NULL AS {kind}) AS {}", self.quoted(name)));
-        let view = match self.dialect {
-            Dialect::Spark => "TEMPORARY VIEW",
-            Dialect::Athena | Dialect::DuckDb => "VIEW",
-        };
         format!(
-            "CREATE OR REPLACE {view} {} AS SELECT\n{}\nWHERE false",
+            "CREATE OR REPLACE {} {} AS SELECT\n{}\nWHERE false",
+            self.view(),
             self.relation(T::NAME),
             joined(columns, ",\n"),
         )

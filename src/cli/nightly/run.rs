@@ -28,7 +28,7 @@ use crate::lake::{Holder, LakeState, Lock, Store};
 use crate::nightly::estimate::Estimate;
 use crate::nightly::look_back::{self, Scope};
 use crate::nightly::summary::{Listed, Night, Reports, SCHEMA, Status};
-use crate::query::Session;
+use crate::query::{Dates, Session};
 use crate::report::gather::Scope as ReportScope;
 use crate::report::result::{Answer, ReportRun};
 use crate::report::run::{MAX_ROWS, ReportError, Request, run as run_reports};
@@ -238,7 +238,9 @@ impl Steps<'_> {
         let first_date = self.night.convert.as_ref();
         let first_date = first_date.and_then(|summary| summary.lake.first_date.clone());
         let request = self.request(reports, config, first_date);
-        let session = Session::open(&store, &lake, &self.args.query.options()?)?;
+        let mut session = Session::open(&store, &lake, &self.args.query.options()?)?;
+        let interrupted = &self.progress.interrupted;
+        session.renew_sightings(&store, &lake, Dates::Missing, interrupted)?;
         let run = match run_reports(&session, &lake, self.place, &request) {
             Err(ReportError::Interrupted) => return Ok(self.interrupted()),
             run => run?,
