@@ -51,6 +51,7 @@ pub fn run(args: &Args, manner: Manner) -> anyhow::Result<Outcome> {
     let holder = Holder::this_process(Timestamp::now().to_string());
     let _lock = Lock::take(&mut store, &holder)?;
     let lake = LakeState::load(&store)?;
+    store.clear_staging()?;
     let mut session = Session::open(&store, &lake, &args.machine.options())?;
     let dates = match args.force {
         true => Dates::All,

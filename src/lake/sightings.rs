@@ -212,7 +212,10 @@ mod tests {
     fn the_files_tell_which_dates_have_one() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::local(folder.path());
-        let parts = [part(Events::NAME, "2025-03-01", "a"), part(Events::NAME, "2025-03-02", "a")];
+        let parts = [
+            part(Events::NAME, "2025-03-01", "a"),
+            part(Events::NAME, "2025-03-02", "a"),
+        ];
         let paths = expected(&parts);
         let stale = format!("{FOLDER}/dt=2025-03-01/0123.parquet");
         for path in [&paths["2025-03-01"], &stale] {

@@ -55,7 +55,7 @@ impl Session {
             return Ok(defined);
         }
         let columns = defined.schema().clone();
-        let files = LakeTable::of_uncounted(&self.url, &file_schema(&columns), held.clone());
+        let files = LakeTable::of_small_files(&self.url, &file_schema(&columns), held.clone());
         let files = provider_as_source(Arc::new(files));
         let files = LogicalPlanBuilder::scan(sightings::NAME, files, None)?;
         if missing.is_empty() {

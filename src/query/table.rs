@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, UInt64Array};
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, UInt64Array,
+};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PruningStatistics;
@@ -28,6 +30,9 @@ use crate::lake::Part;
 /// The column that the folders stand for.
 pub const DT: &str = "dt";
 
+/// How many small files are read at once, whatever the threads: waiting for each takes the time.
+const SMALL_FILES_AT_ONCE: usize = 16;
+
 /// Bytes at a part's end that are read at once: footers of the lake's parts fit.
 const FOOTER_BYTES: usize = 64 << 10;
 
@@ -45,12 +50,12 @@ impl LakeTable {
         let parts = parts.iter().filter(|part| part.table == T::NAME);
         Self {
             rows_are_known: true,
-            ..Self::of_uncounted(url, &T::schema(), parts.cloned().collect())
+            ..Self::of_small_files(url, &T::schema(), parts.cloned().collect())
         }
     }
 
-    /// Files of these columns, and of `dt` by their folders, that do not say how many rows they have.
-    pub fn of_uncounted(url: &ObjectStoreUrl, schema: &Schema, parts: Vec<Part>) -> Self {
+    /// Small files of these columns, and of `dt` by their folders, whose rows nobody has counted.
+    pub fn of_small_files(url: &ObjectStoreUrl, schema: &Schema, parts: Vec<Part>) -> Self {
         Self {
             url: url.clone(),
             schema: TableSchema::builder(view_schema(schema))
@@ -101,8 +106,8 @@ impl LakeTable {
         Ok(wanted)
     }
 
-    /// The parts in about as many groups as there are threads, of about the same size.
-    fn groups(&self, parts: &[&Part], threads: usize) -> Vec<FileGroup> {
+    /// The parts in about as many groups as there are readers, of about the same size.
+    fn groups(&self, parts: &[&Part], readers: usize) -> Vec<FileGroup> {
         let files = parts.iter().map(|part| {
             let mut file = PartitionedFile::new(part.path.clone(), part.size_bytes)
                 .with_partition_values(vec![ScalarValue::Utf8(date_of(part).map(str::to_owned))]);
@@ -111,7 +116,7 @@ impl LakeTable {
             file = file.with_statistics(Arc::new(statistics));
             file
         });
-        FileGroup::new(files.collect()).split_files(threads)
+        FileGroup::new(files.collect()).split_files(readers)
     }
 }
 
@@ -196,7 +201,12 @@ impl TableProvider for LakeTable {
         // Not the bytes: those of all columns say little of the few that are read, and which side of a
         // join is held would follow them.
         statistics.num_rows = self.rows(parts.iter().copied());
-        let groups = self.groups(&parts, state.config().target_partitions());
+        let threads = state.config().target_partitions();
+        let readers = match self.rows_are_known {
+            true => threads,
+            false => threads.max(SMALL_FILES_AT_ONCE),
+        };
+        let groups = self.groups(&parts, readers);
         let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)
