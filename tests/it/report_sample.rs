@@ -79,6 +79,7 @@ const FINDERS: [(&str, u64); 21] = [
     ("scan-by-new-principal", 1),
     ("access-denied-breadth", 1),
     ("access-denied-spikes", 1),
+    ("new-access-key-per-table", 3),
     ("new-ip-per-table", 5),
     ("new-principal-per-table", 4),
     ("new-user-agent-per-table", 5),
