@@ -14,7 +14,7 @@ use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use sha2::{Digest, Sha256};
 
 use super::receipt::Part;
@@ -144,9 +144,12 @@ pub fn write<E: From<LakeError>>(
         path: store.full_path(path),
         source,
     };
+    // A date has few rows: indexes of pages would be larger than the pages.
     let properties = WriterProperties::builder()
         .set_created_by(format!("dynatrail lake format {FORMAT}"))
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .build();
     let file = store.create(path).map_err(LakeError::from)?;

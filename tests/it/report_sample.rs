@@ -63,7 +63,7 @@ fn rows(name: &str) -> Vec<&'static Value> {
 }
 
 /// Reports of at least medium level that find the incident, and how many rows each has.
-const FINDERS: [(&str, u64); 21] = [
+const FINDERS: [(&str, u64); 22] = [
     ("backup-deleted", 3),
     ("backup-list-then-delete", 4),
     ("deletes-per-principal", 1),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use dynatrail::lake::{LakeState, Store};
 use dynatrail::query::{Dates, QueryOptions, RedactionKey, Session};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::archive_made::{Archive, event};
