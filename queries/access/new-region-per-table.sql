@@ -49,26 +49,24 @@ WITH seen AS (
     principal,
     is_service_made,
     dt,
-    count(*) AS operations,
-    count(*) FILTER (WHERE outcome = 'ok') AS succeeded,
-    count(*) FILTER (WHERE outcome = 'denied') AS refused,
-    count(*) FILTER (WHERE outcome = 'ok' AND access = 'read') AS item_reads,
-    count(*) FILTER (WHERE outcome = 'ok' AND access = 'write') AS item_writes,
-    count(*) FILTER (WHERE outcome = 'ok' AND access = 'delete') AS item_deletes,
-    count(*) FILTER (WHERE outcome = 'ok' AND access = 'control_write') AS changes,
-    count(*) FILTER (WHERE plane = 'control') AS on_control,
-    count(*) FILTER (WHERE plane = 'data') AS on_data,
-    count(*) FILTER (WHERE plane = 'streams') AS on_streams,
-    min(event_time) AS first_seen,
-    max(event_time) AS last_seen,
-    min(event_id) AS event_id
-  FROM operations
-  WHERE dt <= /*:until*/ '2999-12-31'
-    AND table_name IS NOT NULL
-    AND coalesce(owner_account_id, recipient_account_id) = recipient_account_id
+    operations,
+    succeeded,
+    refused,
+    item_reads,
+    item_writes,
+    item_deletes,
+    changes,
+    on_control,
+    on_data,
+    on_streams,
+    first_seen,
+    last_seen,
+    event_id
+  FROM sightings
+  WHERE kind = 'principal'
+    AND dt <= /*:until*/ '2999-12-31'
     AND /*:account*/ '' IN ('', recipient_account_id)
     AND /*:table*/ '' IN ('', table_name)
-  GROUP BY recipient_account_id, table_name, aws_region, principal, is_service_made, dt
 ),
 table_days AS (
   SELECT

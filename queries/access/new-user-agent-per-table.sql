@@ -46,45 +46,21 @@ refused = "Of these, those denied"
 history_days = "Recorded days of the table before the day of the first sight"
 event_id = "One of the events"
 */
-WITH touched AS (
-  SELECT recipient_account_id, aws_region, table_name, user_agent, principal, is_service_made, plane, outcome, dt, event_time, event_id
-  FROM events
-  WHERE dt <= /*:until*/ '2999-12-31'
-    AND plane IN ('data', 'control', 'streams')
-    AND table_name IS NOT NULL
-    AND coalesce(owner_account_id, recipient_account_id) = recipient_account_id
+WITH named AS (
+  SELECT
+    s.*,
+    CASE
+      WHEN /*:exact*/ false THEN value
+      WHEN value LIKE '%Terraform%' THEN 'Terraform'
+      WHEN value LIKE 'leb-kcl-%' THEN 'leb-kcl'
+      ELSE nullif(split_part(replace(value, '[', ''), '/', 1), '')
+    END AS client
+  FROM sightings s
+  WHERE kind = 'user_agent'
+    AND dt <= /*:until*/ '2999-12-31'
     AND /*:account*/ '' IN ('', recipient_account_id)
     AND /*:region*/ '' IN ('', aws_region)
     AND /*:table*/ '' IN ('', table_name)
-  UNION ALL
-  -- batches and transactions over several tables: once for each of their tables
-  SELECT DISTINCT e.recipient_account_id, e.aws_region, o.table_name, e.user_agent, e.principal, e.is_service_made, e.plane, e.outcome, e.dt, e.event_time, e.event_id
-  FROM events e
-  JOIN operations o
-    ON e.event_id = o.event_id
-    AND e.recipient_account_id = o.recipient_account_id
-    AND e.dt = o.dt
-  WHERE e.dt <= /*:until*/ '2999-12-31'
-    AND e.plane IN ('data', 'control', 'streams')
-    AND e.operation_count > 1
-    AND e.table_name IS NULL
-    AND o.dt <= /*:until*/ '2999-12-31'
-    AND o.table_name IS NOT NULL
-    AND coalesce(o.owner_account_id, o.recipient_account_id) = o.recipient_account_id
-    AND /*:table*/ '' IN ('', o.table_name)
-    AND /*:account*/ '' IN ('', e.recipient_account_id)
-    AND /*:region*/ '' IN ('', e.aws_region)
-),
-named AS (
-  SELECT
-    t.*,
-    CASE
-      WHEN /*:exact*/ false THEN user_agent
-      WHEN user_agent LIKE '%Terraform%' THEN 'Terraform'
-      WHEN user_agent LIKE 'leb-kcl-%' THEN 'leb-kcl'
-      ELSE nullif(split_part(replace(user_agent, '[', ''), '/', 1), '')
-    END AS client
-  FROM touched t
 ),
 seen AS (
   SELECT
@@ -95,15 +71,15 @@ seen AS (
     principal,
     is_service_made,
     dt,
-    count(*) AS calls,
-    count(*) FILTER (WHERE outcome = 'ok') AS succeeded,
-    count(*) FILTER (WHERE outcome = 'denied') AS refused,
-    count(*) FILTER (WHERE plane = 'control') AS on_control,
-    count(*) FILTER (WHERE plane = 'data') AS on_data,
-    count(*) FILTER (WHERE plane = 'streams') AS on_streams,
-    min(event_time) AS first_seen,
-    max(event_time) AS last_seen,
-    min(user_agent) AS user_agent,
+    sum(operations) AS calls,
+    sum(succeeded) AS succeeded,
+    sum(refused) AS refused,
+    sum(on_control) AS on_control,
+    sum(on_data) AS on_data,
+    sum(on_streams) AS on_streams,
+    min(first_seen) AS first_seen,
+    max(last_seen) AS last_seen,
+    min(value) AS user_agent,
     min(event_id) AS event_id
   FROM named
   GROUP BY recipient_account_id, aws_region, table_name, client, principal, is_service_made, dt

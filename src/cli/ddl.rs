@@ -11,8 +11,9 @@ use crate::lake::ddl::{Declaration, Dialect, Relation};
 
 /// Prints SQL that declares a lake to Athena, DuckDB or Spark.
 ///
-/// It declares the tables events, operations and receipts, and the view cloudtrail, which has the columns
-/// that AWS documents for CloudTrail tables, so that published queries run on the lake.
+/// It declares the tables events, operations and receipts, the view cloudtrail, which has the columns
+/// that AWS documents for CloudTrail tables, so that published queries run on the lake, and the view
+/// sightings, of who was seen at which table on which day, which some reports read.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -34,7 +35,8 @@ pub struct Args {
     #[arg(long, value_name = "PLACE")]
     location: Option<String>,
 
-    /// Stands before each name: ddb_ for ddb_events, ddb_operations, ddb_receipts and ddb_cloudtrail.
+    /// Stands before each name: ddb_ for ddb_events, ddb_operations, ddb_receipts, ddb_cloudtrail and
+    /// ddb_sightings.
     #[arg(long, value_name = "TEXT", default_value = "", value_parser = prefix)]
     prefix: String,
 
@@ -60,6 +62,7 @@ enum Only {
     Receipts,
     Integrity,
     Cloudtrail,
+    Sightings,
 }
 
 fn prefix(text: &str) -> Result<String, String> {
@@ -99,6 +102,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         Some(Only::Receipts) => declaration.statement(Relation::Receipts),
         Some(Only::Integrity) => declaration.statement(Relation::Integrity),
         Some(Only::Cloudtrail) => declaration.statement(Relation::CloudTrail),
+        Some(Only::Sightings) => declaration.statement(Relation::Sightings),
     };
     if !sql.ends_with('\n') {
         sql.push('\n');

@@ -12,9 +12,10 @@ const MAX_KEY_BYTES: usize = 64 << 10;
 /// Bytes of a secret made for one run.
 const OWN_KEY_BYTES: usize = 32;
 
+/// What the engine may use of the machine.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Engine")]
-pub struct EngineArgs {
+pub struct MachineArgs {
     /// Memory for sorting, grouping and joining, in MB; beyond it they spill to disk.
     #[arg(long, value_name = "MB", default_value_t = DEFAULT_MEMORY_LIMIT_BYTES >> 20)]
     memory_limit: usize,
@@ -26,6 +27,24 @@ pub struct EngineArgs {
     /// Threads that compute; all cores if it is not given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+}
+
+impl MachineArgs {
+    pub fn options(&self) -> QueryOptions {
+        QueryOptions {
+            memory_limit_bytes: self.memory_limit << 20,
+            spill_folder: self.spill_dir.clone(),
+            threads: self.threads.map(usize::from),
+            redaction: None,
+        }
+    }
+}
+
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Engine")]
+pub struct EngineArgs {
+    #[command(flatten)]
+    machine: MachineArgs,
 
     /// Replaces item keys by a keyed hash, everywhere.
     #[arg(long, value_enum, value_name = "WHAT")]
@@ -50,10 +69,8 @@ enum Redact {
 impl EngineArgs {
     pub fn options(&self) -> anyhow::Result<QueryOptions> {
         Ok(QueryOptions {
-            memory_limit_bytes: self.memory_limit << 20,
-            spill_folder: self.spill_dir.clone(),
-            threads: self.threads.map(usize::from),
             redaction: self.redaction()?,
+            ..self.machine.options()
         })
     }
 

@@ -12,6 +12,7 @@ mod nightly;
 mod progress;
 mod prompt;
 mod query;
+mod rebuild;
 mod report;
 mod selection;
 mod show;
@@ -89,6 +90,7 @@ enum Command {
     Nightly(Box<nightly::Args>),
     Evidence(Box<evidence::Args>),
     Ddl(ddl::Args),
+    Rebuild(rebuild::Args),
     Completions(docs::CompletionArgs),
     Man(docs::ManArgs),
     Columns(docs::ColumnArgs),
@@ -145,6 +147,7 @@ pub fn run() -> ExitCode {
         Command::Nightly(args) => nightly::run(&args, manner),
         Command::Evidence(args) => evidence::run(&args, manner),
         Command::Ddl(args) => ddl::run(&args),
+        Command::Rebuild(args) => rebuild::run(&args, manner),
         Command::Completions(args) => docs::completions(&args),
         Command::Man(args) => docs::man(&args),
         Command::Columns(args) => docs::columns(&args),

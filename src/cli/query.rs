@@ -14,8 +14,9 @@ use crate::lake::LakeState;
 use crate::query::{Rows, Schema, Session};
 use crate::render::{Format, Layout, RowWriter, cell};
 
-/// Answers SQL over a lake: the tables events, operations and receipts, and the view cloudtrail,
-/// which has the columns that AWS documents for CloudTrail tables.
+/// Answers SQL over a lake: the tables events, operations and receipts, the view cloudtrail, which
+/// has the columns that AWS documents for CloudTrail tables, and the view sightings, of who was seen
+/// at which table on which day.
 ///
 /// Without a statement it reads statements at a prompt, or from a pipe. A lake can only be read.
 #[derive(clap::Args)]

@@ -1,8 +1,9 @@
-//! SQL that declares a lake to Athena, DuckDB or Spark: its tables, and the view `cloudtrail`.
+//! SQL that declares a lake to Athena, DuckDB or Spark: its tables, and the views `cloudtrail` and
+//! `sightings`.
 
 pub mod cloudtrail;
 
-use super::Part;
+use super::{Part, sightings};
 use crate::event::schema::{Cell, Events, Integrity, Operations, Receipts, Table};
 use crate::event::time;
 
@@ -28,16 +29,19 @@ pub enum Relation {
     Integrity,
     /// The view of `events` with the columns that AWS documents for CloudTrail tables.
     CloudTrail,
+    /// The view of who was seen at which table on which day.
+    Sightings,
 }
 
 impl Relation {
     /// In the order in which they can be declared.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Events,
         Self::Operations,
         Self::Receipts,
         Self::Integrity,
         Self::CloudTrail,
+        Self::Sightings,
     ];
 
     pub fn name(self) -> &'static str {
@@ -47,6 +51,7 @@ impl Relation {
             Self::Receipts => Receipts::NAME,
             Self::Integrity => Integrity::NAME,
             Self::CloudTrail => "cloudtrail",
+            Self::Sightings => sightings::NAME,
         }
     }
 }
@@ -119,6 +124,7 @@ impl<'a> Declaration<'a> {
             Relation::Receipts => self.table::<Receipts>(),
             Relation::Integrity => self.table::<Integrity>(),
             Relation::CloudTrail => self.cloudtrail(),
+            Relation::Sightings => self.sightings(),
         }
     }
 
@@ -280,6 +286,24 @@ impl<'a> Declaration<'a> {
         )
     }
 
+    fn sightings(&self) -> String {
+        let [events, operations] = [Events::NAME, Operations::NAME].map(|name| self.relation(name));
+        format!(
+            "CREATE OR REPLACE {} {} AS\n{}",
+            self.view(),
+            self.relation(sightings::NAME),
+            sightings::definition(&events, &operations),
+        )
+    }
+
+    /// What a view is declared as: Spark has no place for others than those of a session.
+    fn view(&self) -> &'static str {
+        match self.dialect {
+            Dialect::Spark => "TEMPORARY VIEW",
+            Dialect::Athena | Dialect::DuckDb => "VIEW",
+        }
+    }
+
     fn empty_view<T: Table>(&self) -> String {
         let text = match self.dialect {
             Dialect::Spark => "STRING",
@@ -290,12 +314,9 @@ impl<'a> Declaration<'a> {
             .map(|column| (column.name, column_type(self.dialect, &column.cell)))
             .chain([("dt", text)])
             .map(|(name, kind)| format!("  CAST(NULL AS {kind}) AS {}", self.quoted(name)));
-        let view = match self.dialect {
-            Dialect::Spark => "TEMPORARY VIEW",
-            Dialect::Athena | Dialect::DuckDb => "VIEW",
-        };
         format!(
-            "CREATE OR REPLACE {view} {} AS SELECT\n{}\nWHERE false",
+            "CREATE OR REPLACE {} {} AS SELECT\n{}\nWHERE false",
+            self.view(),
             self.relation(T::NAME),
             joined(columns, ",\n"),
         )

@@ -10,6 +10,7 @@
 //! <lake>/_dynatrail/receipts/<unit>.json.zst       what a unit did, counted
 //! <lake>/_dynatrail/settlements/<part>.json.zst    which part replaces which, without duplicates
 //! <lake>/_dynatrail/lock                          who writes to it, while somebody does
+//! <lake>/_dynatrail/sightings/dt=YYYY-MM-DD/…      who was seen at which table; follows from the parts
 //! <lake>/_dynatrail/quarantine/<unit>.ndjson.zst   what could not be read, with its reason
 //! <lake>/_dynatrail/nightly/findings.json.zst      which findings are known, and who was told
 //! ```
@@ -32,6 +33,7 @@ pub mod receipt;
 pub mod s3;
 pub mod seen;
 pub mod settle;
+pub mod sightings;
 pub mod state;
 pub mod store;
 pub mod writer;

@@ -10,6 +10,7 @@ mod pool;
 mod redact;
 mod scope;
 mod shared;
+mod sightings;
 mod table;
 
 use std::sync::Arc;
@@ -35,8 +36,10 @@ use tokio::runtime::Runtime;
 
 pub use error::QueryError;
 pub use redact::RedactionKey;
+pub use sightings::{Dates, Renewed};
 
 use crate::event::schema::{Events, Integrity, Operations, Receipts, Table};
+use crate::lake::sightings::Sightings;
 use crate::lake::{LakeState, Store};
 use table::LakeTable;
 
@@ -86,10 +89,15 @@ pub enum Value {
 pub struct Session {
     context: SessionContext,
     runtime: Runtime,
+    /// The lake as the engine's store.
+    url: ObjectStoreUrl,
+    /// Which dates of the view `sightings` are read from their files.
+    sightings: Sightings,
 }
 
 impl Session {
-    /// Opens a lake's tables `events`, `operations`, `receipts` and `integrity`, and the view `cloudtrail`.
+    /// Opens a lake's tables `events`, `operations`, `receipts` and `integrity`, and the views
+    /// `cloudtrail` and `sightings`.
     pub fn open(
         store: &Store,
         lake: &LakeState,
@@ -119,23 +127,28 @@ impl Session {
             context.register_udf(function);
         }
         let parts = lake.parts();
-        let session = Self { context, runtime };
-        session.register::<Events>(&url, &parts, options)?;
-        session.register::<Operations>(&url, &parts, options)?;
-        session.register::<Receipts>(&url, &parts, options)?;
-        session.register::<Integrity>(&url, &parts, options)?;
+        let session = Self {
+            context,
+            runtime,
+            url,
+            sightings: Sightings::find(store, &parts)?,
+        };
+        session.register::<Events>(&parts, options)?;
+        session.register::<Operations>(&parts, options)?;
+        session.register::<Receipts>(&parts, options)?;
+        session.register::<Integrity>(&parts, options)?;
         let view = session.plan(&cloudtrail::statement(), &[])?;
         session.register_view("cloudtrail", view)?;
+        session.register_sightings()?;
         Ok(session)
     }
 
     fn register<T: Table>(
         &self,
-        url: &ObjectStoreUrl,
         parts: &[crate::lake::Part],
         options: &QueryOptions,
     ) -> Result<(), QueryError> {
-        let table = Arc::new(LakeTable::of::<T>(url, parts));
+        let table = Arc::new(LakeTable::of::<T>(&self.url, parts));
         match options.redaction {
             Some(ref key) if redact::is_redacted::<T>() => {
                 let plan = redact::plan::<T>(table, key)?;

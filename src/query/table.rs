@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, UInt64Array};
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, UInt64Array,
+};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PruningStatistics;
@@ -26,7 +28,10 @@ use crate::event::time;
 use crate::lake::Part;
 
 /// The column that the folders stand for.
-const DT: &str = "dt";
+pub const DT: &str = "dt";
+
+/// How many small files are read at once, whatever the threads: waiting for each takes the time.
+const SMALL_FILES_AT_ONCE: usize = 16;
 
 /// Bytes at a part's end that are read at once: footers of the lake's parts fit.
 const FOOTER_BYTES: usize = 64 << 10;
@@ -37,17 +42,35 @@ pub struct LakeTable {
     url: ObjectStoreUrl,
     schema: TableSchema,
     parts: Vec<Part>,
+    rows_are_known: bool,
 }
 
 impl LakeTable {
     pub fn of<T: Table>(url: &ObjectStoreUrl, parts: &[Part]) -> Self {
         let parts = parts.iter().filter(|part| part.table == T::NAME);
         Self {
+            rows_are_known: true,
+            ..Self::of_small_files(url, &T::schema(), parts.cloned().collect())
+        }
+    }
+
+    /// Small files of these columns, and of `dt` by their folders, whose rows nobody has counted.
+    pub fn of_small_files(url: &ObjectStoreUrl, schema: &Schema, parts: Vec<Part>) -> Self {
+        Self {
             url: url.clone(),
-            schema: TableSchema::builder(view_schema(&T::schema()))
+            schema: TableSchema::builder(view_schema(schema))
                 .with_table_partition_cols(vec![Arc::new(Field::new(DT, DataType::Utf8, true))])
                 .build(),
-            parts: parts.cloned().collect(),
+            parts,
+            rows_are_known: false,
+        }
+    }
+
+    /// How many rows parts have.
+    fn rows<'p>(&self, parts: impl Iterator<Item = &'p Part>) -> Precision<usize> {
+        match self.rows_are_known {
+            true => Precision::Exact(parts.map(|part| part.rows as usize).sum()),
+            false => Precision::Absent,
         }
     }
 
@@ -65,7 +88,7 @@ impl LakeTable {
                 .create_physical_expr(filter, &DFSchema::try_from(schema.as_ref().clone())?)?;
             let holds = filter.evaluate(&batch)?.into_array(batch.num_rows())?;
             if let Some(holds) = holds.as_any().downcast_ref::<BooleanArray>() {
-                wanted = keep(wanted, |row| holds.iter().nth(row).flatten() == Some(true));
+                wanted = keep(wanted, |row| holds.is_valid(row) && holds.value(row));
             }
         }
         if let Some(filter) = conjunction(others.into_iter().cloned()) {
@@ -83,17 +106,17 @@ impl LakeTable {
         Ok(wanted)
     }
 
-    /// The parts in about as many groups as there are threads, of about the same size.
-    fn groups(&self, parts: &[&Part], threads: usize) -> Vec<FileGroup> {
+    /// The parts in about as many groups as there are readers, of about the same size.
+    fn groups(&self, parts: &[&Part], readers: usize) -> Vec<FileGroup> {
         let files = parts.iter().map(|part| {
             let mut file = PartitionedFile::new(part.path.clone(), part.size_bytes)
                 .with_partition_values(vec![ScalarValue::Utf8(date_of(part).map(str::to_owned))]);
             let mut statistics = Statistics::new_unknown(self.schema.file_schema());
-            statistics.num_rows = Precision::Exact(part.rows as usize);
+            statistics.num_rows = self.rows(std::iter::once(*part));
             file = file.with_statistics(Arc::new(statistics));
             file
         });
-        FileGroup::new(files.collect()).split_files(threads)
+        FileGroup::new(files.collect()).split_files(readers)
     }
 }
 
@@ -175,11 +198,15 @@ impl TableProvider for LakeTable {
             .with_parquet_file_reader_factory(Arc::new(footers))
             .with_metadata_size_hint(FOOTER_BYTES);
         let mut statistics = Statistics::new_unknown(&self.schema());
-        let rows: u64 = parts.iter().map(|part| part.rows).sum();
         // Not the bytes: those of all columns say little of the few that are read, and which side of a
         // join is held would follow them.
-        statistics.num_rows = Precision::Exact(rows as usize);
-        let groups = self.groups(&parts, state.config().target_partitions());
+        statistics.num_rows = self.rows(parts.iter().copied());
+        let threads = state.config().target_partitions();
+        let readers = match self.rows_are_known {
+            true => threads,
+            false => threads.max(SMALL_FILES_AT_ONCE),
+        };
+        let groups = self.groups(&parts, readers);
         let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)
@@ -191,8 +218,7 @@ impl TableProvider for LakeTable {
 
     fn statistics(&self) -> Option<Statistics> {
         let mut statistics = Statistics::new_unknown(&self.schema());
-        let rows: u64 = self.parts.iter().map(|part| part.rows).sum();
-        statistics.num_rows = Precision::Exact(rows as usize);
+        statistics.num_rows = self.rows(self.parts.iter());
         Some(statistics)
     }
 }

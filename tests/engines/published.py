@@ -66,11 +66,17 @@ SPARK = {
         ORDER BY eventid, resource.arn""",
 }
 
-# The rows of the lake's own tables, as far as the engine can read them.
+# The rows of the lake's own tables and of its view, as far as the engine can read them.
 TABLES = {
     "events": "SELECT event_id, event_time_ms, read_only, dt FROM events ORDER BY event_id",
     "receipts": "SELECT source, status, records_seen, dt FROM receipts ORDER BY source",
     "operations": "SELECT event_id, table_name, position, dt FROM operations ORDER BY event_id, position",
+    "sightings": """
+        SELECT dt, recipient_account_id, aws_region, table_name, kind, value, principal, is_service_made, operations,
+          succeeded, refused, item_reads, item_writes, item_deletes, changes, on_control, on_data, on_streams, event_id
+        FROM sightings
+        ORDER BY dt, recipient_account_id NULLS LAST, aws_region NULLS LAST, table_name, kind, value NULLS LAST,
+          principal NULLS LAST, is_service_made""",
 }
 
 

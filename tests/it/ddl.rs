@@ -72,6 +72,21 @@ impl Converted {
         self.path(LAKE)
     }
 
+    /// The rows of the view sightings as dynatrail answers what the engines are asked.
+    fn sightings(&self) -> Value {
+        let published = repository().join("tests/engines/published.py");
+        let published = std::fs::read_to_string(published).expect("the queries");
+        let (_, query) = published
+            .split_once("\"sightings\": \"\"\"")
+            .expect("the query");
+        let (query, _) = query.split_once("\"\"\"").expect("its end");
+        let lake = self.lake();
+        let rows = stdout_of(&["query", query, "--lake", &lake, "--format", "json"]);
+        let rows: Value = serde_json::from_str(&rows).expect("JSON");
+        assert!(rows.as_array().is_some_and(|rows| rows.len() > 8));
+        rows
+    }
+
     fn sql(&self, arguments: &[&str]) -> String {
         let lake = self.lake();
         stdout_of(&[&["ddl", "--lake", &lake], arguments].concat())
@@ -116,6 +131,7 @@ fn duckdb_answers_published_queries() {
     let script = converted.script(&["duckdb"]);
     if let Some(answers) = check("duckdb_check.py", "duckdb, sqlglot", &[&script]) {
         assert_answers(&answers, &records());
+        assert_eq!(answers["sightings"], converted.sightings());
     }
 }
 
@@ -125,6 +141,7 @@ fn spark_answers_published_queries() {
     let script = converted.script(&["spark"]);
     if let Some(answers) = check("spark_check.py", "pyspark, sqlglot", &[&script]) {
         assert_answers(&answers, &records());
+        assert_eq!(answers["sightings"], converted.sightings());
     }
 }
 
@@ -140,6 +157,7 @@ fn athena_sql_parses_and_means_the_same() {
     let arguments = [athena.as_str(), &duckdb];
     if let Some(answers) = check("athena_check.py", "duckdb, sqlglot", &arguments) {
         assert_answers(&answers, &records);
+        assert_eq!(answers["sightings"], converted.sightings());
     }
 }
 

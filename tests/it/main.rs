@@ -33,6 +33,7 @@ mod s3_server;
 mod sample_data;
 mod select;
 mod selectors_cli;
+mod sightings;
 mod signal;
 mod slow;
 mod store_s3;

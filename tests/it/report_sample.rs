@@ -63,7 +63,7 @@ fn rows(name: &str) -> Vec<&'static Value> {
 }
 
 /// Reports of at least medium level that find the incident, and how many rows each has.
-const FINDERS: [(&str, u64); 21] = [
+const FINDERS: [(&str, u64); 22] = [
     ("backup-deleted", 3),
     ("backup-list-then-delete", 4),
     ("deletes-per-principal", 1),
@@ -79,6 +79,7 @@ const FINDERS: [(&str, u64); 21] = [
     ("scan-by-new-principal", 1),
     ("access-denied-breadth", 1),
     ("access-denied-spikes", 1),
+    ("new-access-key-per-table", 3),
     ("new-ip-per-table", 5),
     ("new-principal-per-table", 4),
     ("new-user-agent-per-table", 5),

@@ -32,7 +32,7 @@ use crate::nightly::coverage;
 use crate::nightly::estimate::Estimate;
 use crate::nightly::look_back::{self, Scope};
 use crate::nightly::summary::{Findings, Listed, Night, Reports, Status};
-use crate::query::Session;
+use crate::query::{Dates, Session};
 use crate::report::catalogue::Report;
 use crate::report::config::Config;
 use crate::report::finding::RunFindings;
@@ -299,7 +299,9 @@ impl Steps<'_> {
 
     fn report(&mut self, store: &Store, lake: &LakeState, site: &Site) -> anyhow::Result<Outcome> {
         let request = self.request(site.reports.clone(), site.config.clone());
-        let session = Session::open(store, lake, &self.args.query.options()?)?;
+        let mut session = Session::open(store, lake, &self.args.query.options()?)?;
+        let interrupted = &self.progress.interrupted;
+        session.renew_sightings(store, lake, Dates::Missing, interrupted)?;
         let run = match run_reports(&session, lake, self.place, &request) {
             Err(ReportError::Interrupted) => return Ok(self.interrupted()),
             run => run?,

@@ -145,12 +145,9 @@ impl Declaration<'_> {
             .map(|shown| (self.shown(shown), shown.member().to_lowercase()))
             .chain([("replace(dt, '-', '/')".to_owned(), "timestamp".to_owned())])
             .map(|(value, name)| format!("  {value} AS {}", self.quoted(&name)));
-        let view = match self.dialect {
-            Dialect::Spark => "TEMPORARY VIEW",
-            Dialect::Athena | Dialect::DuckDb => "VIEW",
-        };
         format!(
-            "CREATE OR REPLACE {view} {} AS SELECT\n{}\nFROM {}",
+            "CREATE OR REPLACE {} {} AS SELECT\n{}\nFROM {}",
+            self.view(),
             self.relation("cloudtrail"),
             joined(columns, ",\n"),
             self.relation(Events::NAME),
