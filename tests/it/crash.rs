@@ -151,7 +151,10 @@ fn a_run_killed_at_any_point_is_finished_to_the_same_bytes() {
     copy(&first, &second);
     let begun = Instant::now();
     let (_, summary) = convert(&root, &second, &[]);
-    let whole = begun.elapsed();
+    let mut killer = Killer {
+        whole: begun.elapsed(),
+        killed: 0,
+    };
     assert!(
         summary["records"]["duplicate"].as_u64() > Some(200),
         "{summary:#}"
