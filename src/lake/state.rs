@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, HashSet};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::lock::LOCK;
 use super::receipt::{EventFilter, Part, Plan, Receipt, RecordCounts, Settlement};
 use super::seen::SeenObjects;
 use super::{FORMAT, LakeError, Store, integrity};
 use crate::event::schema::{Events, Operations, Receipts, Table};
 
+/// Below it stands what is no table.
+const OWN_FOLDER: &str = "_dynatrail/";
 const DESCRIPTION: &str = "_dynatrail/lake.json";
 const PLANS: &str = "_dynatrail/plans";
 const RECEIPTS: &str = "_dynatrail/receipts";
@@ -106,10 +107,14 @@ impl LakeState {
     pub fn check(store: &Store, selection: &str) -> Result<(), LakeError> {
         match LakeDescription::read(store)? {
             Some(description) => description.admits(selection),
-            None if store.list("")?.iter().any(|(path, _)| path != LOCK) => {
-                Err(LakeError::NotEmpty(store.place()))
+            None => {
+                // What a run leaves that was killed before it had described the lake is our own.
+                let files = store.list("")?;
+                match files.iter().all(|(path, _)| path.starts_with(OWN_FOLDER)) {
+                    true => Ok(()),
+                    false => Err(LakeError::NotEmpty(store.place())),
+                }
             }
-            None => Ok(()),
         }
     }
 

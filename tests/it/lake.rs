@@ -403,3 +403,24 @@ fn many_rows_are_written_in_several_row_groups() {
         .collect();
     check_object(&records);
 }
+
+/// A run that was killed while it described a new lake leaves no lake, but one that can be made.
+#[test]
+fn a_lake_that_was_not_yet_described_is_made_by_the_next_run() {
+    let archive = Archive::new();
+    archive.object("111122223333", 2, "a", &[event("x", 2)]);
+    let lake = archive.lake("lake");
+    std::fs::create_dir_all(lake.join("_dynatrail/tmp")).expect("created");
+    std::fs::write(lake.join("_dynatrail/lock"), "").expect("written");
+    std::fs::write(lake.join("_dynatrail/tmp/_dynatrail~lake.json"), "{\"for").expect("written");
+    convert(&archive.root(), &lake, &[]);
+    assert_eq!(ids(&lake), ["x"]);
+    // A folder with files of others is left alone.
+    let other = archive.lake("other");
+    std::fs::create_dir_all(&other).expect("created");
+    std::fs::write(other.join("thesis.txt"), "mine").expect("written");
+    let ended = run(&["convert", path(&archive.root()), "--lake", path(&other)]);
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.contains("is no lake"), "{}", ended.stderr);
+    assert_eq!(files(&other).len(), 1);
+}
