@@ -215,7 +215,7 @@ told AS (
 )
 SELECT
   hour,
-  substr(CAST(hour AS varchar), 1, 10) AS day,
+  substr(CAST(hour AS varchar(40)), 1, 10) AS day,
   CAST(floor(CAST(hour_ms % 86400000 AS double) / 3600000e0) AS bigint) AS hour_of_day,
   nullif(account_id, '-') AS account_id,
   nullif(region, '-') AS region,
