@@ -1,7 +1,8 @@
 //! Serves the folders below a directory as S3 buckets, for measurements: `serve ROOT [--delay-ms N]`.
 //!
 //! The first line on stdout is the endpoint's URL; `--delay-ms` waits before every GET of an
-//! object, as a distant or busy server does. It serves until it is killed.
+//! object, as a distant or busy server does. Listings are answered from memory, by what lay in a
+//! bucket when it was listed first. It serves until it is killed.
 
 use std::io::Write;
 use std::path::Path;
@@ -13,6 +14,9 @@ use std::time::Duration;
 mod s3_server;
 
 use s3_server::{Faults, S3Server};
+
+/// Keys on a page of a listing, as in S3.
+const PAGE_KEYS: usize = 1000;
 
 const USAGE: &str = "usage: serve ROOT [--delay-ms N]";
 
@@ -32,6 +36,8 @@ fn main() {
     }
     let faults = Faults {
         get_delay: Duration::from_millis(delay_ms),
+        page_keys: Some(PAGE_KEYS),
+        still: true,
         ..Faults::default()
     };
     let server = S3Server::start(Path::new(root), faults);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -275,17 +276,24 @@ fn pack(text: &[u8]) -> Vec<u8> {
 }
 
 fn unpack(path: &str, packed: &[u8]) -> Result<Vec<u8>, LakeError> {
-    zstd::stream::decode_all(packed).map_err(|source| LakeError::Malformed {
+    let size = zstd::zstd_safe::get_frame_content_size(packed);
+    let size = size.ok().flatten().unwrap_or_default();
+    let mut text = Vec::with_capacity(size.min(MAX_TRUSTED_SIZE) as usize);
+    zstd::stream::copy_decode(packed, &mut text).map_err(|source| LakeError::Malformed {
         path: path.to_owned(),
         source: serde_json::Error::io(source),
-    })
+    })?;
+    Ok(text)
 }
 
-/// Files of a folder that are read and taken on at once.
+/// What a packed file may say of its size, in bytes, for memory to be set aside for it.
+const MAX_TRUSTED_SIZE: u64 = 64 << 20;
+
+/// Files of a folder that are fetched at once.
 const FILES_AT_ONCE: usize = 256;
 
 /// Reads every packed file of a folder in the order of the names.
-fn read_all<T: DeserializeOwned>(
+fn read_all<T: DeserializeOwned + Send>(
     store: &Store,
     folder: &str,
     mut take: impl FnMut(String, T),
@@ -296,9 +304,21 @@ fn read_all<T: DeserializeOwned>(
         .map(|(path, _)| path)
         .collect();
     for paths in paths.chunks(FILES_AT_ONCE) {
-        for (path, packed) in paths.iter().zip(store.read_many(paths)?) {
-            let packed = packed.ok_or_else(|| LakeError::Missing(store.full_path(path)))?;
-            take(path.clone(), parse(path, &unpack(path, &packed)?)?);
+        let packed = store.read_many(paths)?;
+        // Unpacked they are large: no more at once than there are threads.
+        let threads = rayon::current_num_threads();
+        for (paths, packed) in paths.chunks(threads).zip(packed.chunks(threads)) {
+            let read: Vec<T> = (paths, packed)
+                .into_par_iter()
+                .map(|(path, packed)| {
+                    let missing = || LakeError::Missing(store.full_path(path));
+                    let packed = packed.as_ref().ok_or_else(missing)?;
+                    parse(path, &unpack(path, packed)?)
+                })
+                .collect::<Result<_, LakeError>>()?;
+            for (path, value) in paths.iter().zip(read) {
+                take(path.clone(), value);
+            }
         }
     }
     Ok(())

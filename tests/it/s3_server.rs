@@ -4,7 +4,6 @@
 //! are signed with the access key `AK` and the secret key `SK`, and addressed in path style.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::io::Error;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -25,6 +24,11 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use siphasher::sip::SipHasher13;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
+
+use listing::Keys;
+
+#[path = "s3_server/listing.rs"]
+mod listing;
 
 pub const ACCESS_KEY: &str = "AK";
 pub const SECRET_KEY: &str = "SK";
@@ -61,6 +65,8 @@ pub struct Faults {
     pub disorder: bool,
     /// Lists pages of so many keys, URL-encoded, where s3s-fs has 1000, as they are.
     pub page_keys: Option<usize>,
+    /// Lists what lay in a bucket when it was listed first, at a cost that does not grow with it.
+    pub still: bool,
 }
 
 /// One request as it came.
@@ -80,6 +86,14 @@ impl Seen {
         self.query.contains_key("list-type")
     }
 
+    fn query(&self, name: &str) -> Option<&str> {
+        self.query.get(name).map(String::as_str)
+    }
+
+    fn prefix(&self) -> &str {
+        self.query("prefix").unwrap_or_default()
+    }
+
     pub fn is_get(&self) -> bool {
         self.method == Method::GET && !self.key.is_empty()
     }
@@ -92,6 +106,8 @@ struct State {
     seen: Mutex<Vec<Seen>>,
     /// How often the same request came.
     times: Mutex<HashMap<String, u64>>,
+    /// What lies in buckets that are still.
+    still: Mutex<HashMap<String, Arc<Keys>>>,
 }
 
 /// The server; it ends when it is dropped.
@@ -119,6 +135,7 @@ impl S3Server {
             faults: Mutex::new(faults),
             seen: Mutex::default(),
             times: Mutex::default(),
+            still: Mutex::default(),
         });
         let (stop, stopped) = oneshot::channel();
         let shared = state.clone();
@@ -223,9 +240,10 @@ async fn answer(
         return Ok(refusal);
     }
     let mut response = match faults.page_keys {
-        Some(page_keys) if seen.is_list() => {
-            list(&state.root.join(bucket), &seen, page_keys, faults.disorder)
-        }
+        Some(page_keys) if seen.is_list() => match state.keys(&bucket, &faults, &seen) {
+            Some(keys) => listing::answer(&keys, &seen, page_keys, faults.disorder),
+            None => refuse(StatusCode::NOT_FOUND, "NoSuchBucket"),
+        },
         _ => {
             if seen.is_get() && seen.key.starts_with(&faults.delayed_prefix) {
                 tokio::time::sleep(faults.get_delay).await;
@@ -280,6 +298,22 @@ impl State {
         } else {
             Fate::Served
         }
+    }
+
+    /// What a listing chooses from; nothing if there is no such bucket.
+    fn keys(&self, bucket: &str, faults: &Faults, seen: &Seen) -> Option<Arc<Keys>> {
+        let folder = self.root.join(bucket);
+        if !folder.is_dir() {
+            return None;
+        }
+        if !faults.still {
+            return Some(Arc::new(listing::keys_below(&folder, seen.prefix())));
+        }
+        let mut still = self.still.lock().unwrap();
+        let keys = still
+            .entry(bucket.to_owned())
+            .or_insert_with(|| Arc::new(listing::keys_below(&folder, "")));
+        Some(keys.clone())
     }
 }
 
@@ -351,92 +385,6 @@ fn xml(status: StatusCode, text: String) -> Response<Body> {
         .headers_mut()
         .insert(CONTENT_TYPE, "application/xml".parse().unwrap());
     response
-}
-
-/// Answers ListObjectsV2 with pages of at most `page_keys` keys and prefixes.
-fn list(bucket: &Path, seen: &Seen, page_keys: usize, disorder: bool) -> Response<Body> {
-    let query = |name: &str| seen.query.get(name).map(String::as_str);
-    if !bucket.is_dir() {
-        return refuse(StatusCode::NOT_FOUND, "NoSuchBucket");
-    }
-    let prefix = query("prefix").unwrap_or_default();
-    let limit = query("max-keys").map_or(page_keys, |text| page_keys.min(text.parse().unwrap()));
-    let mut entries = Vec::new();
-    for (key, size) in keys_below(bucket, prefix) {
-        let end = query("delimiter").and_then(|delimiter| key[prefix.len()..].find(delimiter));
-        match end {
-            Some(end) => entries.push((key[..=prefix.len() + end].to_owned(), None)),
-            None => entries.push((key, Some(size))),
-        }
-    }
-    entries.sort();
-    entries.dedup();
-    if let Some(after) = query("continuation-token") {
-        entries.retain(|(key, _)| key.as_str() > after);
-    }
-    let is_truncated = entries.len() > limit;
-    entries.truncate(limit);
-    let last = entries.last().map(|(last, _)| last.clone());
-    if disorder {
-        entries.sort_by_key(|(key, _)| SipHasher13::new().hash(key.as_bytes()));
-    }
-    let mut text = format!(
-        "<ListBucketResult><IsTruncated>{is_truncated}</IsTruncated><EncodingType>url</EncodingType>"
-    );
-    for (key, size) in &entries {
-        let key = percent_encode(key);
-        match size {
-            Some(size) => write!(
-                text,
-                "<Contents><Key>{key}</Key><Size>{size}</Size>\
-                 <LastModified>2025-01-01T00:00:00.000Z</LastModified></Contents>"
-            ),
-            None => write!(
-                text,
-                "<CommonPrefixes><Prefix>{key}</Prefix></CommonPrefixes>"
-            ),
-        }
-        .unwrap();
-    }
-    if let Some(last) = last.filter(|_| is_truncated) {
-        // Opaque to the client: the last key, not URL-encoded.
-        let token = last.replace('&', "&amp;").replace('<', "&lt;");
-        write!(
-            text,
-            "<NextContinuationToken>{token}</NextContinuationToken>"
-        )
-        .unwrap();
-    }
-    text.push_str("</ListBucketResult>");
-    xml(StatusCode::OK, text)
-}
-
-/// The keys that begin with `prefix`, with their sizes; reads no folder that cannot hold one.
-fn keys_below(bucket: &Path, prefix: &str) -> Vec<(String, u64)> {
-    let folder = prefix.rfind('/').map_or("", |slash| &prefix[..slash]);
-    let mut keys = Vec::new();
-    for entry in walkdir::WalkDir::new(bucket.join(folder)) {
-        let Ok(entry) = entry else { continue };
-        let key = entry.path().strip_prefix(bucket).unwrap().to_str().unwrap();
-        if entry.file_type().is_file() && key.starts_with(prefix) {
-            keys.push((key.to_owned(), entry.metadata().unwrap().len()));
-        }
-    }
-    keys
-}
-
-fn percent_encode(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b' ' => encoded.push('+'),
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => {
-                encoded.push(byte.into());
-            }
-            _ => write!(encoded, "%{byte:02X}").unwrap(),
-        }
-    }
-    encoded
 }
 
 fn percent_decode(text: &str) -> String {
