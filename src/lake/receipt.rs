@@ -259,9 +259,9 @@ impl RecordCounts {
 /// Counts by name.
 pub type Tally = BTreeMap<String, u64>;
 
-/// What a unit did.
+/// What a unit did. `Object` is what is remembered of each of its objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Receipt {
+pub struct Receipt<Object = ObjectReceipt> {
     pub format: u32,
     pub unit: String,
     pub filter: EventFilter,
@@ -276,7 +276,25 @@ pub struct Receipt {
     /// The quarantine file, where anything was quarantined.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub quarantine: Option<String>,
-    pub objects: Vec<ObjectReceipt>,
+    pub objects: Vec<Object>,
+}
+
+impl Receipt {
+    /// The same with something else of each object.
+    pub fn map<Object>(self, of_object: impl FnMut(ObjectReceipt) -> Object) -> Receipt<Object> {
+        Receipt {
+            format: self.format,
+            unit: self.unit,
+            filter: self.filter,
+            counts: self.counts,
+            not_selected: self.not_selected,
+            notes: self.notes,
+            kinds: self.kinds,
+            parts: self.parts,
+            quarantine: self.quarantine,
+            objects: self.objects.into_iter().map(of_object).collect(),
+        }
+    }
 }
 
 /// A part written anew without the events that stand elsewhere too.

@@ -4,12 +4,14 @@
 //! 64-bit hashes. Two names of one hash make an object look changed, which is told; they cannot make
 //! it look done, for that the contents would have to agree too.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hasher;
 
+use serde::Deserialize;
 use siphasher::sip::SipHasher24;
 
-use super::receipt::{EventFilter, ObjectStatus, PlannedObject, Receipt};
+use super::receipt::{EventFilter, ObjectReceipt, ObjectStatus, PlannedObject};
 
 /// What the lake knows of an object of the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,57 @@ pub enum Known {
         /// How many contents it has had.
         contents: u32,
     },
+}
+
+/// What is remembered of an object of a receipt. It is made while the receipt is read, so that an
+/// archive's names are never all in memory.
+#[derive(Debug, Deserialize)]
+#[serde(from = "Stored<'de>")]
+pub struct SeenObject {
+    name: u64,
+    content: u64,
+    replaces: u16,
+    is_done: bool,
+    /// Of those that could not be read and those that stand for earlier contents.
+    uri: Option<String>,
+}
+
+/// The members of a stored [`ObjectReceipt`] that matter here.
+#[derive(Deserialize)]
+struct Stored<'a> {
+    #[serde(borrow)]
+    uri: Cow<'a, str>,
+    size_bytes: u64,
+    #[serde(borrow, default)]
+    etag: Option<Cow<'a, str>>,
+    #[serde(default)]
+    replaces: u32,
+    status: ObjectStatus,
+}
+
+impl From<Stored<'_>> for SeenObject {
+    fn from(stored: Stored<'_>) -> Self {
+        let is_failed = stored.status == ObjectStatus::Failed;
+        Self {
+            name: hash(&stored.uri),
+            content: content(stored.size_bytes, stored.etag.as_deref()),
+            replaces: u16::try_from(stored.replaces).unwrap_or(u16::MAX),
+            is_done: stored.status.is_done(),
+            uri: (is_failed || stored.replaces > 0).then(|| stored.uri.into_owned()),
+        }
+    }
+}
+
+impl From<ObjectReceipt> for SeenObject {
+    fn from(receipt: ObjectReceipt) -> Self {
+        Self::from(Stored {
+            uri: receipt.object.uri.into(),
+            size_bytes: receipt.object.size_bytes,
+            etag: receipt.object.etag.map(Cow::from),
+            replaces: receipt.object.replaces,
+            status: receipt.status,
+        })
+    }
 }
 
 /// One conversion of an object.
@@ -56,32 +109,29 @@ const MAX_FAILED: usize = 1 << 20;
 
 impl SeenObjects {
     /// Takes the objects of a receipt on.
-    pub fn add(&mut self, receipt: &Receipt) {
-        let filter = self.filter(&receipt.filter);
-        let unit = self.units.len() as u32;
-        self.units.push(receipt.unit.clone());
-        for object in &receipt.objects {
-            let planned = &object.object;
-            let name = hash(&planned.uri);
-            if object.status == ObjectStatus::Failed && self.failed.len() < MAX_FAILED {
-                self.failed.insert(name, planned.uri.clone());
-            }
-            if !object.status.is_done() {
-                continue;
-            }
-            let entry = Entry {
-                content: content(planned),
-                unit,
-                filter,
-                replaces: u16::try_from(planned.replaces).unwrap_or(u16::MAX),
-            };
-            if planned.replaces > 0 {
-                self.replaced.insert(name, planned.uri.clone());
-            }
-            if let Some(other) = self.first.insert(name, entry) {
-                self.further.entry(name).or_default().push(other);
+    pub fn add(&mut self, unit: &str, filter: &EventFilter, objects: Vec<SeenObject>) {
+        let filter = self.filter(filter);
+        self.first.reserve(objects.len());
+        for object in objects {
+            let name = object.name;
+            if object.is_done {
+                let entry = Entry {
+                    content: object.content,
+                    unit: self.units.len() as u32,
+                    filter,
+                    replaces: object.replaces,
+                };
+                if let Some(uri) = object.uri {
+                    self.replaced.insert(name, uri);
+                }
+                if let Some(other) = self.first.insert(name, entry) {
+                    self.further.entry(name).or_default().push(other);
+                }
+            } else if let Some(uri) = object.uri.filter(|_| self.failed.len() < MAX_FAILED) {
+                self.failed.insert(name, uri);
             }
         }
+        self.units.push(unit.to_owned());
     }
 
     /// The number of a filter; beyond what can be numbered one that covers nothing.
@@ -105,7 +155,7 @@ impl SeenObjects {
         let Some(newest) = self.entries(name).map(|entry| entry.replaces).max() else {
             return Known::New;
         };
-        let own = content(object);
+        let own = content(object.size_bytes, object.etag.as_deref());
         let mut current = self
             .entries(name)
             .filter(|e| e.replaces == newest)
@@ -149,9 +199,9 @@ fn hash(text: &str) -> u64 {
     hasher.finish()
 }
 
-fn content(object: &PlannedObject) -> u64 {
+fn content(size_bytes: u64, etag: Option<&str>) -> u64 {
     let mut hasher = SipHasher24::new();
-    hasher.write_u64(object.size_bytes);
-    hasher.write(object.etag.as_deref().unwrap_or_default().as_bytes());
+    hasher.write_u64(size_bytes);
+    hasher.write(etag.unwrap_or_default().as_bytes());
     hasher.finish()
 }

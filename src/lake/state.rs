@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::receipt::{EventFilter, Part, Plan, Receipt, RecordCounts, Settlement};
-use super::seen::SeenObjects;
+use super::seen::{SeenObject, SeenObjects};
 use super::{FORMAT, LakeError, Store, integrity};
 use crate::event::schema::{Events, Operations, Receipts, Table};
 
@@ -64,7 +64,7 @@ pub struct LakeState {
     /// Plans of runs that ended early: to be finished before anything new.
     pub unfinished: Vec<Unfinished>,
     /// Receipts without their objects, by unit.
-    pub receipts: BTreeMap<String, Receipt>,
+    pub receipts: BTreeMap<String, Receipt<SeenObject>>,
     pub settlements: BTreeMap<String, Settlement>,
     /// The parts of `integrity` that count.
     pub integrity: Vec<Part>,
@@ -86,9 +86,7 @@ impl LakeState {
             integrity: integrity::read(store)?,
             seen: SeenObjects::default(),
         };
-        read_all(store, RECEIPTS, |_, receipt: Receipt| {
-            state.add_receipt(receipt)
-        })?;
+        read_all(store, RECEIPTS, |_, receipt| state.add(receipt))?;
         read_all(store, SETTLEMENTS, |_, settlement: Settlement| {
             let replaced = settlement.replaces.clone();
             state.settlements.insert(replaced, settlement);
@@ -147,10 +145,15 @@ impl LakeState {
         }
     }
 
-    /// Takes a receipt on; its objects are remembered as seen, not kept in memory.
-    pub fn add_receipt(&mut self, mut receipt: Receipt) {
-        self.seen.add(&receipt);
-        receipt.objects = Vec::new();
+    /// Takes a new receipt on.
+    pub fn add_receipt(&mut self, receipt: Receipt) {
+        self.add(receipt.map(SeenObject::from));
+    }
+
+    /// Takes a receipt on; its objects are remembered as seen.
+    fn add(&mut self, mut receipt: Receipt<SeenObject>) {
+        let objects = std::mem::take(&mut receipt.objects);
+        self.seen.add(&receipt.unit, &receipt.filter, objects);
         self.receipts.insert(receipt.unit.clone(), receipt);
     }
 
