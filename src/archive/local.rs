@@ -30,6 +30,7 @@ impl LocalPath {
     ///
     /// `*` stays within one name, `**` spans folders; a folder that matches is taken whole.
     pub fn parse(text: &str) -> Result<LocalPath, SourceError> {
+        let text = &tidy(text);
         let has_pattern = |part: &str| part.contains(['*', '?', '[', '{']);
         if !has_pattern(text) || Path::new(text).symlink_metadata().is_ok() {
             return Ok(LocalPath {
@@ -62,6 +63,17 @@ impl LocalPath {
             None => true,
             Some(pattern) => path.ancestors().any(|part| pattern.is_match(part)),
         }
+    }
+}
+
+/// One spelling for `a`, `./a`, `a/` and `a//.`, since objects are told by their names; nothing for
+/// this folder.
+fn tidy(text: &str) -> String {
+    let parts = text.split('/').filter(|part| !matches!(*part, "" | "."));
+    let tidy = parts.collect::<Vec<_>>().join("/");
+    match text.starts_with('/') {
+        true => format!("/{tidy}"),
+        false => tidy,
     }
 }
 

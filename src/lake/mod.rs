@@ -8,7 +8,7 @@
 //! <lake>/_dynatrail/lake.json                      the lake's format and what it keeps
 //! <lake>/_dynatrail/plans/<plan>.json.zst          which objects make which unit
 //! <lake>/_dynatrail/receipts/<unit>.json.zst       what a unit did, counted
-//! <lake>/_dynatrail/settlements/<part>.json.zst    which part replaces which, without duplicates
+//! <lake>/_dynatrail/settlements/<part>.json.zst    which parts replace which, without duplicates
 //! <lake>/_dynatrail/lock                          who writes to it, while somebody does
 //! <lake>/_dynatrail/sightings/dt=YYYY-MM-DD/…      who was seen at which table; follows from the parts
 //! <lake>/_dynatrail/quarantine/<unit>.ndjson.zst   what could not be read, with its reason

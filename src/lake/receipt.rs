@@ -297,24 +297,15 @@ impl Receipt {
     }
 }
 
-/// A part written anew without the events that stand elsewhere too.
+/// The parts of a unit and date written anew, without events that stand elsewhere too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settlement {
     pub format: u32,
-    /// The path replaced.
-    pub replaces: String,
-    /// What stands for it; nothing where all of its rows were duplicates.
-    pub part: Option<Part>,
-    /// Events (in `events`) or operations (in `operations`) dropped.
-    pub dropped_rows: u64,
+    /// The paths replaced: a part of `events`, then that of `operations` if it loses rows too.
+    pub replaces: Vec<String>,
+    /// What stands for them; a part without a row that stays has none.
+    pub parts: Vec<Part>,
+    pub dropped_events: u64,
     /// Whether these were of objects whose content was replaced, and not copies.
-    #[serde(default)]
     pub of_replaced: bool,
-}
-
-impl Settlement {
-    /// Whether its rows are events, and not operations.
-    pub fn is_of_events(&self) -> bool {
-        self.replaces.starts_with("events/")
-    }
 }

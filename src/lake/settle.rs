@@ -3,17 +3,17 @@
 //! The copy with the smallest source object, then position, stays; no order of work changes that.
 //! Before that go the rows of objects whose content was replaced by a later one.
 //!
-//! A part that loses rows is written anew under a name made from what it lost, and replaced by a
-//! settlement, so that readers who go by the receipts never see both.
+//! The parts of a unit and date that lose rows are written anew under a name made from what they lost,
+//! and replaced by one settlement, so that readers who go by the receipts never see both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
-use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{Array, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch};
+use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMillisecondType};
-use hashbrown::DefaultHashBuilder;
+use hashbrown::{DefaultHashBuilder, HashMap};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use rayon::prelude::*;
@@ -45,10 +45,10 @@ const IDENTITY_COLUMNS: [&str; 7] = [
     "source_position",
 ];
 
-/// Where a record came from: source object and position.
-type Provenance = (Arc<str>, i64);
+/// The columns that say where a record came from.
+const PROVENANCE_COLUMNS: [&str; 2] = ["source", "source_position"];
 
-/// Settles the given event dates; returns how many events were dropped.
+/// Settles the given event dates; returns how many events were dropped as copies.
 pub fn settle(
     store: &Store,
     state: &mut LakeState,
@@ -88,23 +88,20 @@ fn settle_date(
         Reason::Replaced => find_replaced(store, state, &events)?,
         Reason::Copies => find_losers(store, &events)?,
     };
-    for (part, losers) in events.iter().zip(&losers).filter(|(_, l)| !l.is_empty()) {
-        let kept = KeptRows::of(store, part, losers)?;
+    for (index, losers) in losers {
+        let part = events[index];
         let operations = parts
             .iter()
             .find(|other| other.table == Operations::NAME && stem(other) == stem(part));
-        // An earlier run may have come as far as the operations.
-        let operations = operations.filter(|part| part.rows == kept.operations.len() as u64);
-        let mut rewriting = Rewriting {
-            store,
-            state,
-            losers,
-            reason,
-        };
-        if let Some(operations) = operations {
-            rewriting.rewrite::<Operations>(operations, &kept.operations)?;
+        let mut settlement = rewrite(store, part, operations, losers)?;
+        settlement.of_replaced = reason == Reason::Replaced;
+        // Both parts are replaced at once: there is no moment at which one of them has.
+        write_settlement(store, &settlement)?;
+        for path in &settlement.replaces {
+            store.delete(path)?;
         }
-        dropped += rewriting.rewrite::<Events>(part, &kept.events)?;
+        dropped += settlement.dropped_events;
+        state.settlements.insert(part.path.clone(), settlement);
     }
     Ok(dropped)
 }
@@ -116,182 +113,235 @@ fn stem(part: &Part) -> &str {
     name.split_once(".s").map_or(name, |(stem, _)| stem)
 }
 
-/// For every part, the provenance of the rows whose object has another content now.
-fn find_replaced(
-    store: &Store,
-    state: &LakeState,
-    parts: &[&Part],
-) -> Result<Vec<BTreeSet<Provenance>>, LakeError> {
+/// Rows that go, a bit a row, by their part's place among the parts. Parts that lose none have no
+/// entry.
+type Losers = BTreeMap<usize, BooleanBufferBuilder>;
+
+fn lose(losers: &mut Losers, parts: &[&Part], part: usize, row: usize) {
+    let bits = losers.entry(part).or_insert_with(|| {
+        let rows = parts[part].rows as usize;
+        let mut bits = BooleanBufferBuilder::new(rows);
+        bits.append_n(rows, false);
+        bits
+    });
+    bits.set_bit(row, true);
+}
+
+/// The rows whose object has another content now.
+fn find_replaced(store: &Store, state: &LakeState, parts: &[&Part]) -> Result<Losers, LakeError> {
     let replaced = state.seen.replaced_in_units();
-    let mut losers = vec![BTreeSet::new(); parts.len()];
-    for (part, losers) in parts.iter().zip(&mut losers) {
+    let mut losers = Losers::new();
+    for (index, part) in parts.iter().enumerate() {
         let Some(objects) = replaced.get(stem(part)) else {
             continue;
         };
-        for batch in read_part(store, part, Some(&["source", "source_position"]))? {
-            for (source, position) in provenance_of(&batch?) {
+        let mut row = 0;
+        for batch in read_part(store, part, Some(&PROVENANCE_COLUMNS))? {
+            for (source, _) in provenance_of(&batch?) {
                 if objects.contains(source) {
-                    losers.insert((Arc::from(source), position));
+                    lose(&mut losers, parts, index, row);
                 }
+                row += 1;
             }
         }
     }
     Ok(losers)
 }
 
-/// Rows of parts: by the part's place among the parts, the rows.
-type RowsOfParts = BTreeMap<u32, BTreeSet<u32>>;
-
-/// For every part, the provenance of the rows that another copy beats.
+/// The rows that another copy beats.
 ///
 /// Event IDs tell where copies may be; few rows share one, and only of those more is read.
-fn find_losers(store: &Store, parts: &[&Part]) -> Result<Vec<BTreeSet<Provenance>>, LakeError> {
-    let mut losers = vec![BTreeSet::new(); parts.len()];
+fn find_losers(store: &Store, parts: &[&Part]) -> Result<Losers, LakeError> {
+    let mut losers = Losers::new();
     let rows: u64 = parts.iter().map(|part| part.rows).sum();
     let passes = rows.div_ceil(IDS_A_PASS).max(1);
     let hashing = DefaultHashBuilder::default();
     for pass in 0..passes {
         let mut seen: Vec<(u64, u32, u32)> = Vec::new();
         for (index, part) in parts.iter().enumerate() {
-            let mut row = 0;
-            for batch in read_part(store, part, Some(&["event_id"]))? {
-                let batch = batch?;
-                for id in column(&batch, "event_id").as_string::<i32>() {
-                    let id = id.map(|id| hashing.hash_one(id));
-                    if let Some(id) = id.filter(|id| id % passes == pass) {
-                        seen.push((id, index as u32, row));
-                    }
-                    row += 1;
-                }
-            }
+            let keys = keys_of_rows(store, part, &hashing)?.into_iter().zip(0..);
+            let keys = keys.filter(|(key, _)| key % passes == pass);
+            seen.extend(keys.map(|(key, row)| (key, index as u32, row)));
         }
         seen.par_sort_unstable();
-        let mut repeated = RowsOfParts::new();
-        let copies = seen.chunk_by(|a, b| a.0 == b.0).filter(|c| c.len() > 1);
-        for (_, part, row) in copies.flatten() {
-            repeated.entry(*part).or_default().insert(*row);
+        let mut repeated = vec![Vec::new(); parts.len()];
+        for copies in seen.chunk_by(|a, b| a.0 == b.0).filter(|c| c.len() > 1) {
+            for (_, part, row) in copies {
+                repeated[*part as usize].push(*row);
+            }
         }
-        if !repeated.is_empty() {
-            choose(store, parts, &repeated, &mut losers)?;
-        }
+        drop(seen);
+        repeated.iter_mut().for_each(|rows| rows.sort_unstable());
+        choose(store, parts, &repeated, &mut losers)?;
     }
     Ok(losers)
 }
 
-/// Among those of these rows that are copies of one event, all but the one of smallest provenance
-/// lose.
-fn choose(
+/// A hash for each row of a part, which copies of an event share: of its ID, or of where it came
+/// from if it has none.
+fn keys_of_rows(
     store: &Store,
-    parts: &[&Part],
-    rows: &RowsOfParts,
-    losers: &mut [BTreeSet<Provenance>],
-) -> Result<(), LakeError> {
-    let mut copies: BTreeMap<u128, Vec<(Provenance, u32)>> = BTreeMap::new();
-    for (index, rows) in rows {
+    part: &Part,
+    hashing: &DefaultHashBuilder,
+) -> Result<Vec<u64>, LakeError> {
+    let mut keys = Vec::with_capacity(part.rows as usize);
+    let mut nameless = Vec::new();
+    for batch in read_part(store, part, Some(&["event_id"]))? {
+        for id in column(&batch?, "event_id").as_string::<i32>() {
+            if id.is_none() {
+                nameless.push(keys.len());
+            }
+            keys.push(id.map_or(0, |id| hashing.hash_one(id)));
+        }
+    }
+    if !nameless.is_empty() {
+        let mut nameless = nameless.into_iter().peekable();
         let mut row = 0;
-        for batch in read_part(store, parts[*index as usize], Some(&IDENTITY_COLUMNS))? {
-            let batch = batch?;
-            for (identity, (source, position)) in identities(&batch).zip(provenance_of(&batch)) {
-                if let Some(identity) = identity.filter(|_| rows.contains(&row)) {
-                    let provenance = (Arc::from(source), position);
-                    copies
-                        .entry(identity)
-                        .or_default()
-                        .push((provenance, *index));
+        for batch in read_part(store, part, Some(&PROVENANCE_COLUMNS))? {
+            for provenance in provenance_of(&batch?) {
+                if nameless.next_if_eq(&row).is_some() {
+                    keys[row] = hashing.hash_one(provenance);
                 }
                 row += 1;
             }
         }
     }
-    for mut copies in copies.into_values() {
-        copies.sort();
-        for (provenance, part) in copies.drain(1..) {
-            losers[part as usize].insert(provenance);
+    Ok(keys)
+}
+
+/// A row that may be a copy of another.
+struct Candidate {
+    identity: u128,
+    /// Among the names of all sources at hand.
+    source: u32,
+    position: i64,
+    part: u32,
+    row: u32,
+}
+
+/// Among those of these rows, by part and in order, that are copies of one event, all but the one of
+/// smallest provenance lose.
+fn choose(
+    store: &Store,
+    parts: &[&Part],
+    rows: &[Vec<u32>],
+    losers: &mut Losers,
+) -> Result<(), LakeError> {
+    let mut candidates = Vec::with_capacity(rows.iter().map(Vec::len).sum());
+    let mut sources: HashMap<String, u32> = HashMap::new();
+    for (part, rows) in rows.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+        let mut wanted = rows.iter().copied().peekable();
+        let mut row = 0;
+        for batch in read_part(store, parts[part], Some(&IDENTITY_COLUMNS))? {
+            let batch = batch?;
+            for (identity, (source, position)) in identities(&batch).zip(provenance_of(&batch)) {
+                if wanted.next_if_eq(&row).is_some() {
+                    let number = sources.len() as u32;
+                    candidates.push(Candidate {
+                        identity,
+                        source: *sources.entry_ref(source).or_insert(number),
+                        position,
+                        part: part as u32,
+                        row,
+                    });
+                }
+                row += 1;
+            }
+        }
+    }
+    let mut names: Vec<(String, u32)> = sources.into_iter().collect();
+    names.par_sort_unstable();
+    let mut ranks = vec![0_u32; names.len()];
+    for (rank, (_, source)) in (0..).zip(&names) {
+        ranks[*source as usize] = rank;
+    }
+    candidates.par_sort_unstable_by_key(|c| {
+        (
+            c.identity,
+            ranks[c.source as usize],
+            c.position,
+            c.part,
+            c.row,
+        )
+    });
+    for copies in candidates.chunk_by(|a, b| a.identity == b.identity) {
+        for copy in &copies[1..] {
+            lose(losers, parts, copy.part as usize, copy.row as usize);
         }
     }
     Ok(())
 }
 
-/// Which rows of a part of `events` stay, and which of `operations`: these stand in the order of
-/// their events.
-struct KeptRows {
-    events: Vec<bool>,
-    operations: Vec<bool>,
-}
-
-impl KeptRows {
-    fn of(store: &Store, part: &Part, losers: &BTreeSet<Provenance>) -> Result<Self, LakeError> {
-        let mut kept = Self {
-            events: Vec::new(),
-            operations: Vec::new(),
-        };
-        let columns = ["source", "source_position", "operation_count"];
-        for batch in read_part(store, part, Some(&columns))? {
-            let batch = batch?;
-            let counts = column(&batch, "operation_count").as_primitive::<Int32Type>();
-            for (row, (source, position)) in provenance_of(&batch).enumerate() {
-                let stays = !losers.contains(&(Arc::from(source), position));
-                let operations = if counts.is_valid(row) {
-                    counts.value(row)
-                } else {
-                    0
-                };
-                kept.events.push(stays);
-                kept.operations.extend((0..operations).map(|_| stays));
-            }
+/// Writes the parts of one unit and date anew without the rows that go.
+fn rewrite(
+    store: &Store,
+    events: &Part,
+    operations: Option<&Part>,
+    mut losers: BooleanBufferBuilder,
+) -> Result<Settlement, LakeError> {
+    let losers = losers.finish();
+    let name = settled_name(events, &losers);
+    let stay = !&losers;
+    let mut settlement = Settlement {
+        format: FORMAT,
+        replaces: vec![events.path.clone()],
+        parts: Vec::new(),
+        dropped_events: losers.count_set_bits() as u64,
+        of_replaced: false,
+    };
+    settlement
+        .parts
+        .extend(write_rows::<Events>(store, events, &name, &stay)?);
+    if let Some(part) = operations {
+        let stay = operations_that_stay(store, events, &stay)?;
+        if stay.count_set_bits() < stay.len() {
+            settlement.replaces.push(part.path.clone());
+            settlement
+                .parts
+                .extend(write_rows::<Operations>(store, part, &name, &stay)?);
         }
-        Ok(kept)
     }
+    Ok(settlement)
 }
 
-/// The rewriting of the parts of one unit and date.
-struct Rewriting<'a> {
-    store: &'a Store,
-    state: &'a mut LakeState,
-    losers: &'a BTreeSet<Provenance>,
-    reason: Reason,
-}
-
-impl Rewriting<'_> {
-    /// Writes a part anew with the rows that stay; returns how many were dropped.
-    fn rewrite<T: Table>(&mut self, part: &Part, stays: &[bool]) -> Result<u64, LakeError> {
-        let path = settled_path(part, self.losers);
-        let written = write_rows_that_stay::<T>(self.store, part, &path, stays)?;
-        let dropped_rows = part.rows - written.rows;
-        if dropped_rows == 0 {
-            return Ok(0);
+/// Which rows of a part of `operations` stay: they stand in the order of their events.
+fn operations_that_stay(
+    store: &Store,
+    events: &Part,
+    stay: &BooleanBuffer,
+) -> Result<BooleanBuffer, LakeError> {
+    let mut of_operations = BooleanBufferBuilder::new(stay.len());
+    let mut stays = stay.iter();
+    for batch in read_part(store, events, Some(&["operation_count"]))? {
+        let batch = batch?;
+        let counts = column(&batch, "operation_count").as_primitive::<Int32Type>();
+        for (count, stays) in counts.iter().zip(&mut stays) {
+            of_operations.append_n(count.unwrap_or_default() as usize, stays);
         }
-        let settlement = Settlement {
-            format: FORMAT,
-            replaces: part.path.clone(),
-            part: (written.rows > 0).then_some(written),
-            dropped_rows,
-            of_replaced: self.reason == Reason::Replaced,
-        };
-        write_settlement(self.store, &settlement)?;
-        self.store.delete(&part.path)?;
-        self.state.settlements.insert(part.path.clone(), settlement);
-        Ok(dropped_rows)
     }
+    Ok(of_operations.finish())
 }
 
-fn write_rows_that_stay<T: Table>(
+/// Writes the rows of a part that stay under another name; nothing where none does.
+fn write_rows<T: Table>(
     store: &Store,
     part: &Part,
-    path: &str,
-    stays: &[bool],
-) -> Result<Part, LakeError> {
+    name: &str,
+    stay: &BooleanBuffer,
+) -> Result<Option<Part>, LakeError> {
+    let rows = stay.count_set_bits() as u64;
+    if rows == 0 {
+        return Ok(None);
+    }
+    let folder = part.path.rfind('/').map_or("", |slash| &part.path[..slash]);
+    let path = format!("{folder}/{name}.parquet");
     let format = PartFormat::of::<T>();
-    let mut stays = stays.iter();
-    let mut writer = PartWriter::create(store, path, &format)?;
-    let mut kept_rows = 0;
+    let mut writer = PartWriter::create(store, &path, &format)?;
+    let mut row = 0;
     for batch in read_part(store, part, None)? {
         let batch = batch?;
-        let keep: BooleanArray = stays
-            .by_ref()
-            .take(batch.num_rows())
-            .map(|s| Some(*s))
-            .collect();
+        let keep = BooleanArray::new(stay.slice(row, batch.num_rows()), None);
+        row += batch.num_rows();
         let batch = filter_record_batch(&batch, &keep).expect("the filter is as long as the batch");
         if batch.num_rows() > 0 {
             let chunks = (0..format.columns())
@@ -299,24 +349,19 @@ fn write_rows_that_stay<T: Table>(
                 .map(|column| format.encode(column, &values_of::<T>(column, batch.column(column))))
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|source| LakeError::Write {
-                    path: store.full_path(path),
+                    path: store.full_path(&path),
                     source,
                 })?;
             writer.append(chunks)?;
-            kept_rows += batch.num_rows() as u64;
         }
     }
-    let size_bytes = match kept_rows {
-        0 => 0,
-        _ if kept_rows == part.rows => part.size_bytes,
-        _ => writer.finish()?,
-    };
-    Ok(Part {
-        path: path.to_owned(),
-        rows: kept_rows,
+    let size_bytes = writer.finish()?;
+    Ok(Some(Part {
+        path,
+        rows,
         size_bytes,
         ..part.clone()
-    })
+    }))
 }
 
 /// The values of a column as they were read.
@@ -341,23 +386,24 @@ fn values_of<T: Table>(column: usize, array: &dyn Array) -> Values<'_> {
     }
 }
 
-/// A name that tells what the part lost: the same for the same losers.
-fn settled_path(part: &Part, losers: &BTreeSet<Provenance>) -> String {
+/// A name that tells what was lost of which part: the same for the same, and as long however often
+/// a unit is settled.
+fn settled_name(events: &Part, losers: &BooleanBuffer) -> String {
     let mut hash = Sha256::new();
-    for (source, position) in losers {
-        hash.update(source.as_bytes());
-        hash.update([0]);
-        hash.update(position.to_le_bytes());
+    hash.update(events.path.as_bytes());
+    for row in losers.set_indices() {
+        hash.update((row as u64).to_le_bytes());
     }
-    let digest = hash.finalize();
-    let stem = part.path.trim_end_matches(".parquet");
-    format!(
-        "{stem}.s{:02x}{:02x}{:02x}{:02x}.parquet",
-        digest[0], digest[1], digest[2], digest[3]
-    )
+    let digest: String = hash.finalize()[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{}.s{digest}", stem(events))
 }
 
-fn identities(batch: &RecordBatch) -> impl Iterator<Item = Option<u128>> {
+/// What tells the events of a batch apart; those without an ID are told by where they came from, so
+/// that of an object that was read twice none stands twice.
+fn identities(batch: &RecordBatch) -> impl Iterator<Item = u128> {
     let text = |name| column(batch, name).as_string::<i32>();
     let texts = [
         text("recipient_account_id"),
@@ -366,11 +412,15 @@ fn identities(batch: &RecordBatch) -> impl Iterator<Item = Option<u128>> {
         text("event_name"),
     ];
     let times = column(batch, "event_time_ms").as_primitive::<Int64Type>();
-    (0..batch.num_rows()).map(move |row| {
-        let value = |index: usize| texts[index].is_valid(row).then(|| texts[index].value(row));
-        let time = times.is_valid(row).then(|| times.value(row));
-        identity([value(0), value(1), value(2), value(3)], time)
-    })
+    provenance_of(batch)
+        .enumerate()
+        .map(move |(row, (source, position))| {
+            let value = |index: usize| texts[index].is_valid(row).then(|| texts[index].value(row));
+            let time = times.is_valid(row).then(|| times.value(row));
+            identity([value(0), value(1), value(2), value(3)], time)
+                .or_else(|| identity([None, Some(source), None, None], Some(position)))
+                .expect("a row has an ID or a source")
+        })
 }
 
 fn provenance_of(batch: &RecordBatch) -> impl Iterator<Item = (&str, i64)> {

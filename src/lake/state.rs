@@ -49,6 +49,9 @@ impl LakeDescription {
     }
 }
 
+/// How often a lake is read that changes meanwhile.
+const MAX_READS: usize = 4;
+
 /// A plan that an earlier run did not finish.
 pub struct Unfinished {
     pub path: String,
@@ -65,6 +68,7 @@ pub struct LakeState {
     pub unfinished: Vec<Unfinished>,
     /// Receipts without their objects, by unit.
     pub receipts: BTreeMap<String, Receipt<SeenObject>>,
+    /// By the part of `events` they replace.
     pub settlements: BTreeMap<String, Settlement>,
     /// The parts of `integrity` that count.
     pub integrity: Vec<Part>,
@@ -73,8 +77,27 @@ pub struct LakeState {
 }
 
 impl LakeState {
-    /// Reads the state of an existing lake.
+    /// Reads the state of an existing lake; also while a run writes to it: what is read then is what
+    /// it was at one moment, or has the run's plan among the unfinished ones.
     pub fn load(store: &Store) -> Result<Self, LakeError> {
+        let moment = || Ok::<_, LakeError>((store.list(PLANS)?, store.list(SETTLEMENTS)?));
+        let mut before = moment()?;
+        for _ in 1..MAX_READS {
+            let read = Self::read(store);
+            let after = moment()?;
+            match read {
+                // A plan that ended meanwhile.
+                Err(LakeError::Missing(_)) if before != after => {}
+                read if before == after => return read,
+                Ok(_) => {}
+                failed => return failed,
+            }
+            before = after;
+        }
+        Self::read(store)
+    }
+
+    fn read(store: &Store) -> Result<Self, LakeError> {
         let Some(description) = LakeDescription::read(store)? else {
             return Err(LakeError::NotALake(store.place()));
         };
@@ -86,11 +109,6 @@ impl LakeState {
             integrity: integrity::read(store)?,
             seen: SeenObjects::default(),
         };
-        read_all(store, RECEIPTS, |_, receipt| state.add(receipt))?;
-        read_all(store, SETTLEMENTS, |_, settlement: Settlement| {
-            let replaced = settlement.replaces.clone();
-            state.settlements.insert(replaced, settlement);
-        })?;
         read_all(store, PLANS, |path, plan: Plan| {
             state.unfinished.push(Unfinished {
                 path,
@@ -99,6 +117,13 @@ impl LakeState {
                 units: plan.units,
             });
         })?;
+        // Before the receipts: of what a settlement dropped the receipt is there that has the copy
+        // which stays.
+        read_all(store, SETTLEMENTS, |_, settlement: Settlement| {
+            let first = settlement.replaces.first().cloned().unwrap_or_default();
+            state.settlements.insert(first, settlement);
+        })?;
+        read_all(store, RECEIPTS, |_, receipt| state.add(receipt))?;
         Ok(state)
     }
 
@@ -160,10 +185,12 @@ impl LakeState {
     /// The parts that count, by path: those of receipts, less those replaced.
     pub fn parts(&self) -> Vec<Part> {
         let written = self.receipts.values().flat_map(|receipt| &receipt.parts);
-        let rewritten = self.settlements.values().filter_map(|s| s.part.as_ref());
+        let rewritten = self.settlements.values().flat_map(|s| &s.parts);
+        let replaced = self.settlements.values().flat_map(|s| &s.replaces);
+        let replaced: HashSet<&String> = replaced.collect();
         let mut parts: Vec<Part> = written
             .chain(rewritten)
-            .filter(|part| !self.settlements.contains_key(&part.path))
+            .filter(|part| !replaced.contains(&part.path))
             .chain(&self.integrity)
             .cloned()
             .collect();
@@ -185,11 +212,11 @@ impl LakeState {
         for receipt in self.receipts.values() {
             counts.add(&receipt.counts);
         }
-        for settlement in self.settlements.values().filter(|s| s.is_of_events()) {
-            counts.kept -= settlement.dropped_rows;
+        for settlement in self.settlements.values() {
+            counts.kept -= settlement.dropped_events;
             match settlement.of_replaced {
-                true => counts.seen -= settlement.dropped_rows,
-                false => counts.duplicate += settlement.dropped_rows,
+                true => counts.seen -= settlement.dropped_events,
+                false => counts.duplicate += settlement.dropped_events,
             }
         }
         counts
@@ -199,8 +226,8 @@ impl LakeState {
     pub fn settled_events(&self) -> u64 {
         self.settlements
             .values()
-            .filter(|settlement| settlement.is_of_events() && !settlement.of_replaced)
-            .map(|settlement| settlement.dropped_rows)
+            .filter(|settlement| !settlement.of_replaced)
+            .map(|settlement| settlement.dropped_events)
             .sum()
     }
 
@@ -252,7 +279,7 @@ pub fn read_receipt(store: &Store, unit: &str) -> Result<Receipt, LakeError> {
 
 pub fn write_settlement(store: &Store, settlement: &Settlement) -> Result<(), LakeError> {
     // A character that no store writes otherwise in a key.
-    let name = settlement.replaces.replace('/', "+");
+    let name = settlement.replaces[0].replace('/', "+");
     write_packed(store, &format!("{SETTLEMENTS}/{name}.json.zst"), settlement)
 }
 

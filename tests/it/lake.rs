@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use arrow::array::AsArray;
+use dynatrail::lake::{LakeState, Store};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
@@ -127,15 +128,85 @@ fn different_events_of_one_id_stay_two() {
     assert_eq!(export(&archive.lake("lake")).len(), 2);
 }
 
-/// Events without an ID, as before version 1.01, are all kept.
+/// Events without an ID, as before version 1.01, are all kept, and of an object that is read twice
+/// once.
 #[test]
-fn events_without_an_id_are_never_duplicates() {
+fn events_without_an_id_are_told_by_where_they_stand() {
     let archive = Archive::new();
     let mut old = event("-", 2);
     old.as_object_mut().expect("an object").remove("eventID");
-    archive.object("111122223333", 2, "a", &[old.clone(), old]);
-    let (_, summary) = convert(&archive.root(), &archive.lake("lake"), &[]);
-    assert_eq!(summary["records"]["kept"], 2);
+    archive.object("111122223333", 2, "a", &[old.clone(), event("1", 2), old]);
+    let lake = archive.lake("lake");
+    let narrow = ["--until", "2025-03-02"];
+    let (_, summary) = convert(&archive.root(), &lake, &narrow);
+    assert_eq!(summary["records"]["kept"], 3);
+    for (source, more) in [(".", narrow.as_slice()), (".", &[]), (".//./", &[])] {
+        let (_, summary) = convert(&archive.root().join(source), &lake, more);
+        assert_eq!(summary["lake"]["events"], 3, "{source} {more:?}");
+    }
+    let (_, summary) = convert(&archive.root(), &lake, &[]);
+    assert_eq!(summary["objects"]["already_done"], 1);
+}
+
+/// A part that loses rows again and again keeps a name that can be stored, and its operations go
+/// with its events.
+#[test]
+fn a_unit_is_settled_however_often() {
+    let archive = Archive::new();
+    let events: Vec<Value> = (0..30).map(|n| event(&format!("e{n}"), 2)).collect();
+    archive.object("111122223333", 2, "z", &events);
+    let lake = archive.lake("lake");
+    convert(&archive.root(), &lake, &[]);
+    for night in 0..30 {
+        // Copies under names that sort before, so that those of the first object go.
+        archive.object(
+            "111122223333",
+            2,
+            &format!("a{night:02}"),
+            &events[night..=night],
+        );
+        let (ended, summary) = convert(&archive.root(), &lake, &[]);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert_eq!(summary["lake"]["events"], 30);
+        assert_eq!(summary["lake"]["operations"], 30);
+        assert_eq!(summary["records"]["duplicate"], 1);
+    }
+}
+
+/// Whoever reads while a run writes sees every event that was there before.
+#[test]
+fn a_reader_beside_a_run_misses_nothing() {
+    let archive = Archive::new();
+    archive.object("111122223333", 2, "z", &[event("known", 2)]);
+    let lake = archive.lake("lake");
+    convert(&archive.root(), &lake, &[]);
+    let runs = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for night in 0..12 {
+                let name = format!("{:02}", 50 - night);
+                archive.object("111122223333", 2, &name, &[event("known", 2)]);
+                convert(&archive.root(), &lake, &[]);
+            }
+        });
+        let store = Store::local(&lake);
+        let mut runs = 0;
+        while !writer.is_finished() {
+            let state = LakeState::load(&store).expect("a lake");
+            let events = state
+                .parts()
+                .into_iter()
+                .filter(|part| part.table == "events");
+            let copies: u64 = events.map(|part| part.rows).sum();
+            assert!(
+                copies == 1 || (copies > 1 && !state.unfinished.is_empty()),
+                "{copies}"
+            );
+            runs += 1;
+        }
+        writer.join().expect("every run ended well");
+        runs
+    });
+    assert!(runs > 12, "{runs}");
 }
 
 #[test]
