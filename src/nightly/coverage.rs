@@ -2,18 +2,13 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use super::verified::VerifySummary;
 use crate::convert::summary::Summary;
 use crate::lake::LakeState;
-use crate::report::evidence::Evidence;
+use crate::report::evidence::{Evidence, LastDelivery};
 use crate::signal::CoverageLoss;
-
-const HOUR_MS: i64 = 3_600_000;
-
-/// Times its usual distance after which an account and region that do not deliver are silent.
-/// CloudTrail delivers within minutes; what comes every hour may come at its beginning and its end.
-const SILENT_AFTER: u64 = 3;
 
 /// Days without any key after which the whole archive is silent.
 const SILENT_DAYS: i32 = 1;
@@ -36,19 +31,17 @@ pub fn losses(
             ),
         );
     }
-    for last in &evidence.last_deliveries {
-        let silent_hours = (now.as_millisecond() - last.hour_ms) / HOUR_MS;
-        if silent_hours > (last.every_hours * SILENT_AFTER) as i64 {
-            let since = Timestamp::from_millisecond(last.hour_ms)
-                .map_or_else(|_| "long ago".to_owned(), |time| time.to_string());
-            lose(
-                format!("silent {} {}", last.account, last.region),
-                format!(
-                    "nothing was delivered of {} {} since {since}, though it usually comes every {} hours",
-                    last.account, last.region, last.every_hours
-                ),
-            );
-        }
+    let now = end_of_window(evidence).map_or(now, |end| end.min(now));
+    let silent: Vec<&LastDelivery> = evidence
+        .last_deliveries
+        .iter()
+        .filter(|last| last.is_silent_at(now.as_millisecond()))
+        .collect();
+    for last in &silent {
+        lose(
+            format!("silent {} {}", last.account, last.region),
+            last.silence_in_words(),
+        );
     }
     if convert.objects.failed > 0 {
         lose(
@@ -75,10 +68,19 @@ pub fn losses(
             ),
         );
     }
-    for gap in &evidence.gaps {
+    // Each silence has its own name already.
+    let is_told = |gap: &&String| silent.iter().any(|last| last.silence_in_words() == **gap);
+    for gap in evidence.gaps.iter().filter(|gap| !is_told(gap)) {
         lose(format!("gap {}", without_digits(gap)), gap.clone());
     }
     losses
+}
+
+/// The end of the dates that were asked for; none where all were.
+fn end_of_window(evidence: &Evidence) -> Option<Timestamp> {
+    let until: Date = evidence.until.as_ref()?.parse().ok()?;
+    let end = until.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()?;
+    Some(end.timestamp())
 }
 
 /// That no key of any account and region has come for days, if so.

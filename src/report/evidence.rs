@@ -12,7 +12,7 @@ pub struct ObjectCounts {
     pub converted: u64,
     /// Read as far as they go.
     pub damaged: u64,
-    /// Not read at all.
+    /// Not read at all, or named as log files and without any record.
     pub failed: u64,
     /// Deleted before they were read.
     pub gone: u64,
@@ -60,6 +60,29 @@ pub struct LastDelivery {
     pub every_hours: u64,
 }
 
+/// Times its usual distance after which an account and region that do not deliver are silent.
+/// CloudTrail delivers within minutes; what comes every hour may come at its beginning and its end.
+pub const SILENT_AFTER: u64 = 3;
+
+const HOUR_MS: i64 = 3_600_000;
+
+impl LastDelivery {
+    /// Whether it is longer ago than is usual, at a time in milliseconds since 1970.
+    pub fn is_silent_at(&self, ms: i64) -> bool {
+        (ms - self.hour_ms) / HOUR_MS > (self.every_hours * SILENT_AFTER) as i64
+    }
+
+    /// That nothing came since.
+    pub fn silence_in_words(&self) -> String {
+        let since = jiff::Timestamp::from_millisecond(self.hour_ms)
+            .map_or_else(|_| "long ago".to_owned(), |time| time.to_string());
+        format!(
+            "nothing was delivered of {} {} since {since}, though it usually comes every {} hours",
+            self.account, self.region, self.every_hours
+        )
+    }
+}
+
 /// What CloudTrail's digest files say of the log files, where they were verified.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Integrity {
@@ -88,13 +111,14 @@ pub struct Evidence {
     /// First and last event in the window, `YYYY-MM-DDTHH:MM:SS.mmmZ`.
     pub first_event: Option<String>,
     pub last_event: Option<String>,
-    /// Of the units that wrote to the window or whose objects are dated in it.
+    /// Of the objects that may hold events of the window: delivered in it or up to two days later.
     pub objects: ObjectCounts,
     pub records: RecordCounts,
     pub seen: Vec<Seen>,
     pub tables: Vec<TableSeen>,
     /// Tables of which the window holds control-plane events or none, but no data events.
     pub tables_without_data_events: Vec<String>,
+    /// Those of the window, also where they began before it.
     pub holes: Vec<Hole>,
     pub last_deliveries: Vec<LastDelivery>,
     /// None where no digest was looked at.

@@ -6,11 +6,18 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 
 use super::deliveries::deliveries;
-use super::evidence::{Evidence, Seen, TableSeen};
+use super::evidence::{Evidence, LastDelivery, Seen, TableSeen};
 use super::header::Need;
 use crate::lake::LakeState;
 use crate::lake::receipt::RecordCounts;
 use crate::query::{QueryError, Session, Value};
+
+/// Days after an event within which CloudTrail delivers it: what is unreadable then may hold events
+/// of the window. As many as `convert --late` has by default.
+pub(super) const LATE_DAYS: i64 = 2;
+
+/// Accounts and regions that are named as silent; the rest is counted.
+const SILENT_NAMED: usize = 12;
 
 /// Which events a run looks at; empty texts stand for all.
 #[derive(Debug, Clone, Default)]
@@ -98,8 +105,8 @@ pub fn gather(
         })
         .collect();
     objects(session, scope, &mut evidence)?;
-    deliveries(session, scope, &mut evidence)?;
-    gaps(session, lake, scope, &mut evidence)?;
+    let silent = deliveries(session, scope, &mut evidence)?;
+    gaps(session, lake, &silent, &mut evidence)?;
     Ok((evidence, recorded))
 }
 
@@ -115,6 +122,17 @@ pub(super) fn values(scope: &Scope) -> Vec<(String, Value)> {
     ]
     .map(|(name, value)| (name.to_owned(), Value::Text(value.to_owned())))
     .to_vec()
+}
+
+/// A date, YYYY-MM-DD, so many days later; what is no date stays as it is.
+pub(super) fn moved(date: &str, days: i64) -> String {
+    let parsed: Result<jiff::civil::Date, _> = date.parse();
+    match parsed {
+        Ok(parsed) => parsed
+            .saturating_add(jiff::Span::new().days(days))
+            .to_string(),
+        Err(_) => date.to_owned(),
+    }
 }
 
 const IN_SCOPE: &str = "dt BETWEEN $since AND $until AND $account IN ('', recipient_account_id) \
@@ -229,16 +247,23 @@ fn operations(
     Ok(())
 }
 
-/// Objects by what became of them at last.
+/// Objects by what became of them at last. One that is named as a log file and holds no record was
+/// emptied or overwritten: CloudTrail writes none without records.
 fn objects(session: &Session, scope: &Scope, evidence: &mut Evidence) -> Result<(), QueryError> {
-    // An object delivered on one day may hold events of the day before.
+    // An object delivered on one day may hold events of the days before.
+    let scope = Scope {
+        until: scope.until.as_deref().map(|until| moved(until, LATE_DAYS)),
+        ..scope.clone()
+    };
     let in_scope = "(dt IS NULL OR dt BETWEEN $since AND $until) \
                     AND (account_id IS NULL OR $account IN ('', account_id)) \
                     AND (region IS NULL OR $region IN ('', region))";
     let sql = format!(
         "WITH last AS (SELECT source, \
-         min(CASE status WHEN 'converted' THEN 0 WHEN 'digest' THEN 1 WHEN 'not_a_log' THEN 1 \
-         WHEN 'damaged' THEN 2 WHEN 'failed' THEN 3 ELSE 4 END) AS status, \
+         min(CASE WHEN status = 'converted' THEN 0 WHEN status = 'digest' THEN 1 \
+         WHEN status = 'damaged' THEN 2 WHEN status = 'failed' THEN 3 \
+         WHEN status = 'not_a_log' AND account_id IS NOT NULL AND delivered_at_ms IS NOT NULL \
+         THEN 3 WHEN status = 'not_a_log' THEN 1 ELSE 4 END) AS status, \
          sum(records_seen) AS seen, sum(records_kept) AS kept, \
          sum(records_not_selected) AS not_selected, sum(records_duplicate) AS duplicate, \
          sum(records_quarantined) AS quarantined \
@@ -247,7 +272,7 @@ fn objects(session: &Session, scope: &Scope, evidence: &mut Evidence) -> Result<
          CAST(sum(not_selected) AS bigint), CAST(sum(duplicate) AS bigint), \
          CAST(sum(quarantined) AS bigint) FROM last GROUP BY status"
     );
-    for batch in session.run(&sql, &values(scope))? {
+    for batch in session.run(&sql, &values(&scope))? {
         let batch = batch?;
         for row in 0..batch.num_rows() {
             let number = |column| number(&batch, column, row) as u64;
@@ -275,7 +300,7 @@ fn objects(session: &Session, scope: &Scope, evidence: &mut Evidence) -> Result<
 fn gaps(
     session: &Session,
     lake: &LakeState,
-    scope: &Scope,
+    silent: &[LastDelivery],
     evidence: &mut Evidence,
 ) -> Result<(), QueryError> {
     let mut gaps = Vec::new();
@@ -304,6 +329,14 @@ fn gaps(
             "{hours} hours in {holes} holes have no object, though their account and region usually deliver"
         ));
     }
+    let named = silent.iter().take(SILENT_NAMED);
+    gaps.extend(named.map(LastDelivery::silence_in_words));
+    if silent.len() > SILENT_NAMED {
+        let more = silent.len() - SILENT_NAMED;
+        gaps.push(format!(
+            "nothing was delivered of {more} more accounts and regions, though it usually comes"
+        ));
+    }
     if let Some(integrity) = &evidence.integrity {
         if integrity.files_wrong > 0 {
             let files = integrity.files_wrong;
@@ -319,12 +352,12 @@ fn gaps(
     if !lake.unfinished.is_empty() {
         gaps.push("an earlier convert has not ended".to_owned());
     }
-    if let (Some(since), Some(first)) = (&scope.since, &evidence.first_date)
+    if let (Some(since), Some(first)) = (&evidence.since, &evidence.first_date)
         && since < first
     {
         gaps.push(format!("the lake begins on {first}"));
     }
-    if let (Some(until), Some(last)) = (&scope.until, &evidence.last_date)
+    if let (Some(until), Some(last)) = (&evidence.until, &evidence.last_date)
         && until > last
     {
         gaps.push(format!("the lake ends on {last}"));

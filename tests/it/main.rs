@@ -9,6 +9,7 @@ mod cli;
 mod containers;
 mod convert_s3;
 mod corpus;
+mod coverage;
 mod crash;
 mod ddl;
 mod deploy;

@@ -156,6 +156,25 @@ fn a_night_tells_what_was_tampered_with() {
         .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["status"].clone())
         .collect();
     assert_eq!(statuses, ["hash_mismatch", "not_found"], "{}", rows.stdout);
+
+    // Log files delivered soon after a window may hold its last events.
+    for (until, expected) in [
+        ("2025-01-01", json!(2)),
+        ("2024-12-31", json!(2)),
+        ("2024-12-30", Value::Null),
+    ] {
+        let arguments = [
+            "report",
+            "coverage",
+            "--format",
+            "json",
+            "--lake",
+            path(&lake),
+        ];
+        let narrow = ["--until", until];
+        let evidence = &run(&[&arguments[..], &narrow].concat()).json()["evidence"];
+        assert_eq!(evidence["integrity"]["files_wrong"], expected, "{until}");
+    }
 }
 
 /// A site whose nights are told to a program that keeps what it hears.

@@ -60,6 +60,9 @@ pub fn draw(result: &ReportResult, id: &str) -> Result<Drawing, HtmlError> {
             "Rows without a value to draw, left out: {left_out}."
         ));
     }
+    if let (ChartKind::HoursByDay, Some(text)) = (chart.kind, squares::days_not_drawn(&points)) {
+        notes.push(format!("Of the days, {text}."));
+    }
     Ok(Drawing {
         svg,
         note: (!notes.is_empty()).then(|| notes.join(" ")),

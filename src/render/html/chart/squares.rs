@@ -25,6 +25,8 @@ struct Grid {
     top: f64,
     /// Width and height of a square.
     size: (f64, f64),
+    /// What is too much for the drawing.
+    not_drawn: Option<String>,
 }
 
 impl Grid {
@@ -37,6 +39,7 @@ impl Grid {
             left: 80.0,
             top: 40.0,
             size: (27.5, 27.0),
+            not_drawn: None,
         }
     }
 
@@ -110,7 +113,9 @@ impl Grid {
             let sum: f64 = values.sum();
             text.push_str(&format!(" {name}: {};", amount(sum)));
         }
-        text.trim_end_matches(';').to_owned() + "."
+        let more = self.not_drawn.as_ref();
+        let more = more.map(|text| format!(" {text}.")).unwrap_or_default();
+        format!("{}.{more}", text.trim_end_matches(';'))
     }
 }
 
@@ -146,12 +151,22 @@ pub fn heat_map(points: &Points, id: &str) -> Option<String> {
     hours(points, &grid, &title, id)
 }
 
+fn days(points: &Points) -> BTreeSet<&str> {
+    points.points.iter().map(|point| point.y.as_str()).collect()
+}
+
+/// How many days are too old to be drawn by `hours_by_day`, if any are.
+pub fn days_not_drawn(points: &Points) -> Option<String> {
+    let older = days(points).len().saturating_sub(DAYS);
+    (older > 0).then(|| format!("not drawn: {older} earlier days"))
+}
+
 /// Hours of the day by days, the newest ones.
 pub fn hours_by_day(points: &Points, id: &str) -> Option<String> {
-    let days: BTreeSet<&str> = points.points.iter().map(|point| point.y.as_str()).collect();
-    let mut days: Vec<String> = days.into_iter().map(str::to_owned).collect();
-    days.drain(..days.len().saturating_sub(DAYS));
-    let mut grid = Grid::of_hours(days);
+    let days = days(points);
+    let newest = days.iter().skip(days.len().saturating_sub(DAYS));
+    let mut grid = Grid::of_hours(newest.map(|day| (*day).to_owned()).collect());
+    grid.not_drawn = days_not_drawn(points);
     for point in &points.points {
         let line = grid.lines.iter().position(|day| *day == point.y);
         if let (Some(line), Some(hour)) = (line, hour_of(point)) {
@@ -216,6 +231,7 @@ pub fn matrix(points: &Points, id: &str) -> Option<String> {
         left: 236.0,
         top: matrix_top(&columns),
         size: (29.0, 24.0),
+        not_drawn: not_drawn(points, by_x.len() - lines.len(), by_y.len() - columns.len()),
     };
     for point in &points.points {
         let X::Label(x) = &point.x else {
@@ -251,14 +267,12 @@ pub fn matrix(points: &Points, id: &str) -> Option<String> {
     }
     grid.draw(&mut svg, &points.value_name);
     let mut height = grid.legend(&mut svg, &points.value_name);
-    let more = not_drawn(points, by_x.len() - lines.len(), by_y.len() - columns.len());
-    if let Some(text) = &more {
+    if let Some(text) = &grid.not_drawn {
         svg.text((grid.left, height + 8.0), Anchor::Start, "tick", text);
         height += 20.0;
     }
     let title = format!("{} by {} and {y_name}", points.value_name, points.x_name);
-    let more = more.map(|text| format!(" {text}.")).unwrap_or_default();
-    let description = format!("{title}. By {}:{}{more}", points.x_name, grid.in_words());
+    let description = format!("{title}. By {}:{}", points.x_name, grid.in_words());
     Some(svg.finish(height, id, &title, &description))
 }
 
@@ -291,5 +305,36 @@ mod tests {
         for (value, expected) in [(0.0, 0), (0.1, 1), (20.0, 1), (20.5, 2), (100.0, 5)] {
             assert_eq!(shade(value, 100.0), expected, "{value}");
         }
+    }
+
+    fn of_days(days: i64) -> Points {
+        let first = jiff::civil::date(2025, 1, 1);
+        let point = |day| Point {
+            x: X::Number(10),
+            y: (first + jiff::Span::new().days(day)).to_string(),
+            value: 1.0,
+        };
+        Points {
+            points: (0..days).map(point).collect(),
+            x_name: "hour_of_day".to_owned(),
+            y_name: Some("day".to_owned()),
+            value_name: "objects".to_owned(),
+            left_out: 0,
+        }
+    }
+
+    #[test]
+    fn days_that_are_not_drawn_are_told() {
+        assert_eq!(days_not_drawn(&of_days(DAYS as i64)), None);
+        let svg = hours_by_day(&of_days(DAYS as i64), "id").expect("a drawing");
+        assert!(svg.contains("2025-01-01") && !svg.contains("not drawn"));
+        let svg = hours_by_day(&of_days(DAYS as i64 + 2), "id").expect("a drawing");
+        assert!(!svg.contains("2025-01-02") && svg.contains("2025-01-03"));
+        let description = svg.split("<desc").nth(1).expect("a description");
+        let description = description.split("</desc>").next().unwrap_or_default();
+        assert!(
+            description.ends_with("not drawn: 2 earlier days."),
+            "{description}"
+        );
     }
 }
