@@ -1,7 +1,7 @@
 //! Where a report that compares with what was before has too little of it: by how far the lake goes
 //! back, and by the recorded days of each place, which the view `sightings` counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -127,14 +127,13 @@ impl History {
         let Some(asked) = history.asked else {
             return Ok(history);
         };
-        for report in reports {
-            let Some(recorded) = &report.header.recorded_days else {
-                continue;
-            };
-            if !history.places.contains_key(&recorded.of) {
-                let found = places(session, scope, asked, recorded.of)?;
-                history.places.insert(recorded.of, found);
-            }
+        let recorded = reports
+            .iter()
+            .filter_map(|r| r.header.recorded_days.as_ref());
+        let compared: BTreeSet<HistoryOf> = recorded.map(|recorded| recorded.of).collect();
+        for of in compared {
+            let found = places(session, scope, asked, of)?;
+            history.places.insert(of, found);
         }
         Ok(history)
     }
@@ -195,7 +194,7 @@ impl HistoryOf {
     fn in_words(self) -> &'static str {
         match self {
             Self::Table => "table",
-            Self::TableName => "table's name",
+            Self::TableName => "table name",
             Self::Region => "region",
             Self::Account => "account",
         }

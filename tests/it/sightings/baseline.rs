@@ -142,7 +142,7 @@ fn a_table_with_few_days_is_said_in_a_long_lake() {
     for (name, ended) in NEWCOMERS.iter().zip(&all) {
         let words = match *name {
             "new-region-per-table" => {
-                "1 table's name has fewer than 7 recorded days before 2025-03-20: 111122223333 payroll"
+                "1 table name has fewer than 7 recorded days before 2025-03-20: 111122223333 payroll"
             }
             _ => {
                 "1 table has fewer than 7 recorded days before 2025-03-20: 111122223333 us-east-1 payroll"
