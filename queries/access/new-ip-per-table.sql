@@ -21,6 +21,7 @@ needs = ["any"]
 identity = ["recipient_account_id", "aws_region", "table_name", "source_ip_address", "principal"]
 optional = ["control", "data.read", "data.write", "streams"]
 baseline_days = "history_days"
+recorded_days = { parameter = "history_days", of = "table" }
 
 [parameters.history_days]
 type = "integer"

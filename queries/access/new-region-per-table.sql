@@ -18,6 +18,7 @@ needs = ["any"]
 identity = ["recipient_account_id", "table_name", "aws_region", "principal"]
 optional = ["control", "data.read", "data.write", "streams"]
 baseline_days = "history_days"
+recorded_days = { parameter = "history_days", of = "table_name" }
 
 [parameters.history_days]
 type = "integer"

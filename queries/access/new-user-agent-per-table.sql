@@ -20,6 +20,7 @@ needs = ["any"]
 identity = ["recipient_account_id", "aws_region", "table_name", "client", "principal"]
 optional = ["control", "data.read", "data.write", "streams"]
 baseline_days = "history_days"
+recorded_days = { parameter = "history_days", of = "table" }
 
 [parameters.history_days]
 type = "integer"

@@ -16,6 +16,7 @@ needs = ["any"]
 identity = ["day", "recipient_account_id", "aws_region", "principal", "session_name", "access_key_id", "source_ip_address", "user_agent"]
 optional = ["control", "data.read", "data.write", "streams", "dax"]
 baseline_days = "history_days"
+recorded_days = { parameter = "history_days", of = "account" }
 
 [parameters.history_days]
 type = "integer"

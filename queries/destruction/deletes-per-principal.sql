@@ -16,6 +16,7 @@ false_positives = ["A first clean-up, or one that runs less often than once in t
 needs = ["data.write"]
 identity = ["dt", "recipient_account_id", "aws_region", "principal", "table_name"]
 baseline_days = "days"
+recorded_days = { parameter = "history_days", of = "region" }
 
 [parameters.min_items]
 type = "integer"

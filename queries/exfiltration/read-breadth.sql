@@ -17,6 +17,7 @@ needs = ["data.read"]
 identity = ["day", "recipient_account_id", "principal", "aws_region", "table_name"]
 optional = ["control", "streams"]
 baseline_days = "history_days"
+recorded_days = { parameter = "history_days", of = "account" }
 
 [parameters.min_tables]
 type = "integer"

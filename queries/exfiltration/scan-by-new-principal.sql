@@ -15,6 +15,7 @@ false_positives = ["A new service or a new analyst.", "A yearly or monthly job: 
 needs = ["data.read"]
 identity = ["recipient_account_id", "event_id"]
 baseline_days = "history_days"
+recorded_days = { parameter = "min_recorded_days", of = "account" }
 
 [parameters.history_days]
 type = "integer"

@@ -16,6 +16,7 @@ needs = ["streams", "lambda.amazonaws.com"]
 identity = ["recipient_account_id", "event_id"]
 optional = ["pipes.amazonaws.com"]
 baseline_days = "history_days"
+recorded_days = { parameter = "history_days", of = "account" }
 
 [parameters.history_days]
 type = "integer"

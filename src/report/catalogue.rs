@@ -118,10 +118,15 @@ impl Report {
                 return Err(format!("parameter {:?} is not read", parameter.name));
             }
         }
-        if let Some(days) = &header.baseline_days {
+        let recorded = header.recorded_days.as_ref().map(|days| &days.parameter);
+        for (member, days) in [
+            ("baseline_days", header.baseline_days.as_ref()),
+            ("recorded_days", recorded),
+        ] {
+            let Some(days) = days else { continue };
             let of_days = declared.iter().find(|parameter| parameter.name == *days);
             if !of_days.is_some_and(|p| p.kind == ParameterType::Integer) {
-                return Err(format!("baseline_days: no whole-number parameter {days:?}"));
+                return Err(format!("{member}: no whole-number parameter {days:?}"));
             }
         }
         for asked in &header.asks {

@@ -225,6 +225,30 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ordered<T> {
     }
 }
 
+/// Of what a report counts the days that were recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HistoryOf {
+    /// Of each table: where it was seen on items or streams, the days on which these were recorded.
+    Table,
+    /// The same of an account's tables of a name, in all its regions together.
+    TableName,
+    /// Of what the report needs, in each region of an account.
+    Region,
+    /// Of what the report needs, in each account.
+    Account,
+}
+
+/// The fewest days that must have been recorded before the window: with fewer, the report keeps
+/// silent, or sees less.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedDays {
+    /// The parameter that says how many.
+    pub parameter: String,
+    pub of: HistoryOf,
+}
+
 /// What the leading comment of a report's file says.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -252,6 +276,9 @@ pub struct Header {
     /// The parameter that says how many days of history the report compares with.
     #[serde(default)]
     pub baseline_days: Option<String>,
+    /// How many of them must be recorded ones.
+    #[serde(default)]
+    pub recorded_days: Option<RecordedDays>,
     #[serde(default)]
     pub parameters: Ordered<DeclaredParameter>,
     /// The output columns in order, with their meanings.

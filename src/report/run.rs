@@ -13,6 +13,7 @@ use super::config::{Config, matches};
 use super::evidence::Evidence;
 use super::gather::{Recorded, Scope, gather};
 use super::header::Need;
+use super::history::History;
 use super::parameter::{Engine, ParameterValue};
 use super::place::find_places;
 use super::result::{Answer, ReportResult, ReportRun};
@@ -72,6 +73,7 @@ pub fn run(
 ) -> Result<ReportRun, ReportError> {
     check_parameters(request)?;
     let (evidence, recorded) = gather(session, lake, place, &request.scope)?;
+    let history = History::gather(session, &request.scope, &evidence, &request.reports)?;
     let site = resolve_site(session, request)?;
     let mut results = Vec::new();
     for report in &request.reports {
@@ -90,7 +92,12 @@ pub fn run(
                 });
             }
         };
-        conclude(&mut result, &evidence, &recorded, request, &values);
+        let basis = Basis {
+            evidence: &evidence,
+            recorded: &recorded,
+            history: &history,
+        };
+        conclude(&mut result, &basis, request, &values);
         results.push(result);
     }
     let places = match request.with_places {
@@ -335,14 +342,21 @@ fn failed(
     result
 }
 
+/// What an answer rests on beside the rows.
+struct Basis<'r> {
+    evidence: &'r Evidence,
+    recorded: &'r Recorded,
+    history: &'r History,
+}
+
 /// Says what a report ends in, and why.
 fn conclude(
     result: &mut ReportResult,
-    evidence: &Evidence,
-    recorded: &Recorded,
+    basis: &Basis,
     request: &Request,
     values: &BTreeMap<String, ParameterValue>,
 ) {
+    let (evidence, recorded) = (basis.evidence, basis.recorded);
     let report = result.report.clone();
     let scope = &request.scope;
     let table = match report.reads("table") {
@@ -380,7 +394,7 @@ fn conclude(
             result.reasons.push(reason);
         }
     }
-    let baseline = short_baseline(&report, evidence, scope, values);
+    let baseline = basis.history.too_short(&report, values);
     let is_whole = evidence.gaps.is_empty() && baseline.is_none();
     result.reasons.extend(baseline);
     result.reasons.extend(evidence.gaps.iter().cloned());
@@ -410,27 +424,6 @@ fn is_asked(report: &Report, values: &BTreeMap<String, ParameterValue>) -> bool 
             asks.contains(&parameter.name)
                 && values.get(&parameter.name) != Some(&parameter.default)
         })
-}
-
-/// Says so where a report that compares with what was before has not enough of it.
-fn short_baseline(
-    report: &Report,
-    evidence: &Evidence,
-    scope: &Scope,
-    values: &BTreeMap<String, ParameterValue>,
-) -> Option<String> {
-    let name = report.header.baseline_days.as_ref()?;
-    let Some(ParameterValue::Integer(wanted)) = values.get(name) else {
-        return None;
-    };
-    let first: Date = evidence.first_date.as_ref()?.parse().ok()?;
-    // Without --since the report looks at all days that have enough before them.
-    let asked = scope.since.as_ref().or(evidence.last_date.as_ref())?;
-    let asked: Date = asked.parse().ok()?;
-    let held = i64::from((asked - first).get_days()).max(0);
-    (held < *wanted).then(|| {
-        format!("the baseline is too short: {held} of {wanted} days before {asked} are in the lake")
-    })
 }
 
 #[cfg(test)]

@@ -152,6 +152,19 @@ fn the_manifests_of_aws_are_json() {
     for mount in container["mountPoints"].as_array().expect("a list") {
         assert!(volumes.contains(&&mount["sourceVolume"]), "{mount}");
     }
+    // A user who is not root can write to a mounted disk where the image has a volume.
+    assert_ne!(container["user"], "0:0");
+    let spilled_to = container["environment"][0]["value"]
+        .as_str()
+        .expect("TMPDIR");
+    let mounted = container["mountPoints"].as_array().expect("a list").iter();
+    assert!(
+        mounted
+            .into_iter()
+            .any(|mount| mount["containerPath"] == spilled_to)
+    );
+    let image = read("deploy/Dockerfile");
+    assert!(image.contains(&format!("\nVOLUME [\"{spilled_to}\"]\n")));
     let schedule = json("eventbridge-schedule.json");
     let family = task["family"].as_str().expect("a name");
     let started = schedule["Target"]["EcsParameters"]["TaskDefinitionArn"]
@@ -161,6 +174,11 @@ fn the_manifests_of_aws_are_json() {
     json("lake-lifecycle.json");
 
     let page = read("nightly.md");
+    // What a schedule does by itself its role must be allowed to.
+    assert!(schedule["Target"]["DeadLetterConfig"]["Arn"].is_string());
+    for action in ["ecs:RunTask", "iam:PassRole", "sqs:SendMessage"] {
+        assert!(page.contains(&format!("`{action}`")), "{action}");
+    }
     for statement in json("iam-policy.json")["Statement"]
         .as_array()
         .expect("a list")

@@ -1,6 +1,7 @@
 //! The view `sightings` and its files: with them, without them and with some of them the answers are
 //! the same, and they are the lake's.
 
+mod baseline;
 mod random;
 mod slow;
 
@@ -374,50 +375,6 @@ fn no_item_key_is_shown() {
     assert_eq!(shown(&["--redact", "keys"]), open);
     rebuild(&lake, &[]);
     assert_eq!(shown(&["--redact", "keys"]), open);
-}
-
-/// That history is too short is said by the whole lake, not by the days that are asked for.
-#[test]
-fn the_baseline_is_the_whole_lake() {
-    let archive = Archive::new();
-    for day in 4..=12 {
-        archive.object("111122223333", day, "a", &[event(&format!("a{day}"), day)]);
-    }
-    let lake = archive.lake("lake");
-    convert(&archive.root(), &lake, &[]);
-    for has_files in [false, true] {
-        if has_files {
-            rebuild(&lake, &[]);
-        }
-        for (since, words) in [
-            ("2025-03-11", None),
-            ("2025-03-12", None),
-            (
-                "2025-03-10",
-                Some("too short: 6 of 7 days before 2025-03-10"),
-            ),
-            (
-                "2025-03-04",
-                Some("too short: 0 of 7 days before 2025-03-04"),
-            ),
-        ] {
-            let names = ["principal", "ip", "region", "user-agent", "access-key"];
-            let names = names.map(|name| format!("new-{name}-per-table"));
-            let mut arguments = vec!["report", "--lake", path(&lake), "--format", "json"];
-            arguments.extend(["--since", since, "--until", "2025-03-12"]);
-            arguments.extend(names.iter().map(String::as_str));
-            let answer = run(&arguments).json();
-            let reports = answer["reports"].as_array().expect("reports");
-            assert_eq!(reports.len(), names.len());
-            for report in reports {
-                let reasons = report["reasons"].to_string();
-                match words {
-                    Some(words) => assert!(reasons.contains(words), "{since}: {report:#}"),
-                    None => assert!(!reasons.contains("baseline"), "{since}: {report:#}"),
-                }
-            }
-        }
-    }
 }
 
 #[test]

@@ -83,6 +83,7 @@ pub fn result(
         optional: vec![Need::DataRead],
         asks: Vec::new(),
         baseline_days: None,
+        recorded_days: None,
         parameters: Ordered(vec![("threshold".to_owned(), threshold())]),
         columns: Ordered(meanings.collect()),
         chart: None,
