@@ -12,7 +12,7 @@ use jiff::{Timestamp, ToSpan};
 use super::aws::S3Args;
 use super::terminal::tell;
 use super::verify::read_keys;
-use crate::archive::{Archive, Kinds, ObjectRef, Selection, Source};
+use crate::archive::{Archive, Kinds, Listing, ObjectRef, Selection, Source};
 use crate::integrity::{self, Listed, Verdict, Verifier};
 use crate::lake::{LakeState, Store};
 use crate::nightly::verified::{KnownHashes, Verified, VerifySummary};
@@ -103,25 +103,37 @@ pub fn verify(
         until: None,
         now: converted.now,
     };
+    // Only to know whether they are still what was converted.
+    let earlier_logs = match first.zip(first_digest) {
+        Some((first, first_digest)) => runtime.block_on(archive.list(
+            &Selection {
+                first_key_date: Some(first_digest),
+                last_key_date: Some(first.saturating_sub(1.day())),
+                kinds: Kinds::LogInput,
+                ..of_digests
+            },
+            &|_| (),
+        )),
+        None => Listing::default(),
+    };
     let known = KnownHashes::read(store, lake, first_digest)?;
     let mut verified = Verified::default();
     let listed = Listed {
         digests: &digests.objects,
         logs: Some(converted.logs),
+        earlier_logs: &earlier_logs.objects,
     };
     let summary = integrity::verify(
         &mut verifier,
         listed,
-        &|uri| known.get(uri),
+        &|object| known.get(object),
         &mut |verdict: Verdict| {
             verified.take(&verdict);
             ControlFlow::Continue(())
         },
     );
-    let mut told = VerifySummary::of(&summary);
-    told.problems = verified.problems.clone();
-    told.further_problems = verified.further_problems;
-    for failure in &digests.failures {
+    let mut told = VerifySummary::of(&summary, &verified);
+    for failure in digests.failures.iter().chain(&earlier_logs.failures) {
         told.is_sound = false;
         told.problems.push(format!("cannot list {}", failure.place));
     }
