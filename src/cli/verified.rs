@@ -103,19 +103,7 @@ pub fn verify(
         until: None,
         now: converted.now,
     };
-    // Only to know whether they are still what was converted.
-    let earlier_logs = match first.zip(first_digest) {
-        Some((first, first_digest)) => runtime.block_on(archive.list(
-            &Selection {
-                first_key_date: Some(first_digest),
-                last_key_date: Some(first.saturating_sub(1.day())),
-                kinds: Kinds::LogInput,
-                ..of_digests
-            },
-            &|_| (),
-        )),
-        None => Listing::default(),
-    };
+    let earlier_logs = list_earlier(converted, first);
     let known = KnownHashes::read(store, lake, first_digest)?;
     let mut verified = Verified::default();
     let listed = Listed {
@@ -143,6 +131,24 @@ pub fn verify(
     }
     verified.write(store, lake)?;
     Ok(told)
+}
+
+/// Lists the log files of the day before: only to know whether they are still what was converted.
+fn list_earlier(converted: &Converted<'_>, first: Option<Date>) -> Listing {
+    let Some(first) = first else {
+        return Listing::default();
+    };
+    let before = first.saturating_sub(1.day());
+    let selection = Selection {
+        since: None,
+        until: None,
+        first_key_date: Some(before),
+        last_key_date: Some(before),
+        kinds: Kinds::LogInput,
+        ..converted.selection.clone()
+    };
+    let listing = converted.archive.list(&selection, &|_| ());
+    converted.runtime.block_on(listing)
 }
 
 /// Says on stderr what is wrong.
