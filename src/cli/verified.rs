@@ -12,7 +12,7 @@ use jiff::{Timestamp, ToSpan};
 use super::aws::S3Args;
 use super::terminal::tell;
 use super::verify::read_keys;
-use crate::archive::{Archive, Kinds, ObjectRef, Selection, Source};
+use crate::archive::{Archive, Kinds, Listing, ObjectRef, Selection, Source};
 use crate::integrity::{self, Listed, Verdict, Verifier};
 use crate::lake::{LakeState, Store};
 use crate::nightly::verified::{KnownHashes, Verified, VerifySummary};
@@ -103,25 +103,25 @@ pub fn verify(
         until: None,
         now: converted.now,
     };
+    let earlier_logs = list_earlier(converted, first);
     let known = KnownHashes::read(store, lake, first_digest)?;
     let mut verified = Verified::default();
     let listed = Listed {
         digests: &digests.objects,
         logs: Some(converted.logs),
+        earlier_logs: &earlier_logs.objects,
     };
     let summary = integrity::verify(
         &mut verifier,
         listed,
-        &|uri| known.get(uri),
+        &|object| known.get(object),
         &mut |verdict: Verdict| {
             verified.take(&verdict);
             ControlFlow::Continue(())
         },
     );
-    let mut told = VerifySummary::of(&summary);
-    told.problems = verified.problems.clone();
-    told.further_problems = verified.further_problems;
-    for failure in &digests.failures {
+    let mut told = VerifySummary::of(&summary, &verified);
+    for failure in digests.failures.iter().chain(&earlier_logs.failures) {
         told.is_sound = false;
         told.problems.push(format!("cannot list {}", failure.place));
     }
@@ -131,6 +131,24 @@ pub fn verify(
     }
     verified.write(store, lake)?;
     Ok(told)
+}
+
+/// Lists the log files of the day before: only to know whether they are still what was converted.
+fn list_earlier(converted: &Converted<'_>, first: Option<Date>) -> Listing {
+    let Some(first) = first else {
+        return Listing::default();
+    };
+    let before = first.saturating_sub(1.day());
+    let selection = Selection {
+        since: None,
+        until: None,
+        first_key_date: Some(before),
+        last_key_date: Some(before),
+        kinds: Kinds::LogInput,
+        ..converted.selection.clone()
+    };
+    let listing = converted.archive.list(&selection, &|_| ());
+    converted.runtime.block_on(listing)
 }
 
 /// Says on stderr what is wrong.

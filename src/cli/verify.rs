@@ -133,6 +133,7 @@ pub fn run(args: &Args, manner: Manner) -> anyhow::Result<Outcome> {
     let listed = Listed {
         digests: &digests,
         logs: args.trail.is_none().then_some(&logs[..]),
+        earlier_logs: &[],
     };
     let summary =
         integrity::verify(

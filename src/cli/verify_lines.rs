@@ -179,6 +179,9 @@ impl Lines {
         if self.manner.verbose || result.status != DigestStatus::Valid {
             self.fields([&subject, &uri, &told])?;
         }
+        if let (DigestStatus::NotFound, Some(detail)) = (result.status, &result.detail) {
+            self.line(detail)?;
+        }
         for note in &result.notes {
             self.fields([&subject, &uri, &note.told()])?;
         }
@@ -222,7 +225,7 @@ impl Lines {
                 from: gap.from.to_string(),
                 to: gap.to.to_string(),
             }),
-            log_files: result.logs.len(),
+            log_files: result.logs_named,
         })?;
         for log in &result.logs {
             if self.manner.verbose || is_told(log.status) {

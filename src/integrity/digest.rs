@@ -13,6 +13,20 @@ use crate::container::{Content, Encoding, Inflater, Window};
 /// The most bytes that a digest may have as it is stored, and the most log files that it may name.
 pub(super) const MAX_STORED_BYTES: u64 = 32 << 20;
 const MAX_INFLATED_BYTES: usize = 64 << 20;
+
+/// How many times its stored bytes a digest may inflate to, beyond a small one: those of CloudTrail
+/// stay below ten, since much of their text are hashes and signatures.
+const MAX_INFLATION: usize = 32;
+const SMALL_BYTES: usize = 128 << 10;
+
+/// Bytes of an object's key in S3, and of a bucket's name: buckets of us-east-1 from before 2018
+/// may have so many.
+const MAX_KEY_BYTES: usize = 1024;
+const MAX_BUCKET_BYTES: usize = 255;
+/// Bytes of a signature in hexadecimal: an RSA key of 8192 bits has so many.
+const MAX_SIGNATURE_BYTES: usize = 2048;
+/// Bytes of times, hashes, fingerprints and names of algorithms.
+const MAX_WORD_BYTES: usize = 64;
 const MAX_LOG_FILES: usize = 100_000;
 
 pub(super) const SIGNATURE_ALGORITHM: &str = "SHA256withRSA";
@@ -66,8 +80,14 @@ pub enum DigestError {
     Damaged(String),
     #[error("it has {members} gzip members where CloudTrail writes one")]
     Members { members: u32 },
-    #[error("it inflates to more than {MAX_INFLATED_BYTES} bytes")]
-    TooLarge,
+    #[error("it inflates to more than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("its {member} has {bytes} bytes, more than {limit}")]
+    TooLong {
+        member: &'static str,
+        bytes: usize,
+        limit: usize,
+    },
     #[error("it is no JSON of a digest: {0}")]
     Json(#[from] serde_json::Error),
     #[error("{member} {text:?} is no time")]
@@ -128,8 +148,9 @@ impl Digest {
         if let Some(damage) = content.damage() {
             return Err(DigestError::Damaged(damage.to_string()));
         }
-        if !content.is_finished() || window.bytes().len() > MAX_INFLATED_BYTES {
-            return Err(DigestError::TooLarge);
+        let limit = (bytes.len() * MAX_INFLATION).clamp(SMALL_BYTES, MAX_INFLATED_BYTES);
+        if !content.is_finished() || window.bytes().len() > limit {
+            return Err(DigestError::TooLarge { limit });
         }
         if content.gzip_members() != 1 {
             let members = content.gzip_members();
@@ -148,6 +169,7 @@ impl Digest {
             let files = written.log_files.len();
             return Err(DigestError::TooManyFiles { files });
         }
+        written.check_lengths()?;
         let sha256 = sha256(text);
         Ok(Digest {
             start: time("digestStartTime", &written.digest_start_time)?,
@@ -161,6 +183,68 @@ impl Digest {
             algorithm: written.digest_signature_algorithm,
             log_files: written.log_files.into_iter().map(log_file).collect(),
         })
+    }
+}
+
+impl Written {
+    /// Refuses members longer than what they name can be: each is kept, and told again.
+    fn check_lengths(&self) -> Result<(), DigestError> {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let members = [
+            (
+                "digestStartTime",
+                self.digest_start_time.len(),
+                MAX_WORD_BYTES,
+            ),
+            ("digestEndTime", self.digest_end_time.len(), MAX_WORD_BYTES),
+            (
+                "digestS3Bucket",
+                self.digest_s3_bucket.len(),
+                MAX_BUCKET_BYTES,
+            ),
+            ("digestS3Object", self.digest_s3_object.len(), MAX_KEY_BYTES),
+            (
+                "digestPublicKeyFingerprint",
+                self.digest_public_key_fingerprint.len(),
+                MAX_WORD_BYTES,
+            ),
+            (
+                "digestSignatureAlgorithm",
+                text(&self.digest_signature_algorithm),
+                MAX_WORD_BYTES,
+            ),
+            (
+                "previousDigestS3Bucket",
+                text(&self.previous_digest_s3_bucket),
+                MAX_BUCKET_BYTES,
+            ),
+            (
+                "previousDigestS3Object",
+                text(&self.previous_digest_s3_object),
+                MAX_KEY_BYTES,
+            ),
+            (
+                "previousDigestSignature",
+                text(&self.previous_digest_signature),
+                MAX_SIGNATURE_BYTES,
+            ),
+        ];
+        let of_files = self.log_files.iter().flat_map(|file| {
+            [
+                ("s3Bucket", file.s3_bucket.len(), MAX_BUCKET_BYTES),
+                ("s3Object", file.s3_object.len(), MAX_KEY_BYTES),
+            ]
+        });
+        for (member, bytes, limit) in members.into_iter().chain(of_files) {
+            if bytes > limit {
+                return Err(DigestError::TooLong {
+                    member,
+                    bytes,
+                    limit,
+                });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -376,6 +460,25 @@ mod tests {
             |count: usize| START.replace("[]", &format!("[{}]", vec![file; count].join(",")));
         assert_eq!(problem(&with(MAX_LOG_FILES)), "none");
         assert!(problem(&with(MAX_LOG_FILES + 1)).contains("log files"));
+    }
+
+    #[test]
+    fn members_are_limited() {
+        let bucket = |bytes: usize| {
+            let from = r#""digestS3Bucket":""#;
+            START.replacen(from, &format!("{from}{}", "x".repeat(bytes)), 1)
+        };
+        let written: serde_json::Value = serde_json::from_str(START).expect("JSON");
+        let own = written["digestS3Bucket"].as_str().map_or(0, str::len);
+        assert_eq!(problem(&bucket(MAX_BUCKET_BYTES - own)), "none");
+        assert!(problem(&bucket(MAX_BUCKET_BYTES - own + 1)).contains("its digestS3Bucket has"));
+        let file = r#"{"s3Bucket":"b","s3Object":"KEY","hashValue":"","hashAlgorithm":"SHA-256"}"#;
+        let with = |bytes: usize| {
+            let file = file.replace("KEY", &"k".repeat(bytes));
+            START.replace("[]", &format!("[{file}]"))
+        };
+        assert_eq!(problem(&with(MAX_KEY_BYTES)), "none");
+        assert!(problem(&with(MAX_KEY_BYTES + 1)).contains("its s3Object has 1025 bytes"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use tokio::runtime::Handle;
 
 use super::digest::hex;
+use super::name::{earlier, later};
 use super::online;
 use super::result::ChainKind;
 use super::rsa::RsaKey;
@@ -17,6 +18,11 @@ use crate::archive::S3Options;
 const AFTER_LAST: SignedDuration = SignedDuration::from_hours(2);
 /// How far around the writing of a backfill digest its key is looked for, as the aws CLI does.
 const AROUND_BACKFILL: SignedDuration = SignedDuration::from_hours(1);
+/// How far back keys are asked for once a chain leads to before what was listed: farther than one
+/// digest, so that not each of many is asked for alone.
+const BEFORE_LISTED: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Warnings that are kept: each file may be worth one.
+const MAX_WARNINGS: usize = 1000;
 
 /// A public key of CloudTrail.
 #[derive(Clone, Debug)]
@@ -57,8 +63,29 @@ struct Online {
     asked: BTreeSet<(String, Timestamp, Timestamp)>,
     /// Regions that gave no answer.
     failed: BTreeSet<String>,
-    /// The first and the last end of a regular digest in each region.
+    /// The first and the last end of a regular digest in each region, as far as is known.
     spans: BTreeMap<String, (Timestamp, Timestamp)>,
+}
+
+impl Online {
+    /// The time for which keys are asked; earlier digests than were listed widen it.
+    fn span(&mut self, needed: Needed<'_>) -> Option<(Timestamp, Timestamp)> {
+        match needed.kind {
+            ChainKind::Standard => {
+                let (first, last) = self.spans.get_mut(needed.region)?;
+                if needed.end < *first {
+                    *first = earlier(needed.end, BEFORE_LISTED);
+                }
+                // The first digest covers the hour before its end.
+                let from = earlier(*first, SignedDuration::from_hours(1));
+                Some((from, later(*last, AFTER_LAST)))
+            }
+            ChainKind::Backfill => {
+                let time = needed.generated?;
+                Some((earlier(time, AROUND_BACKFILL), later(time, AROUND_BACKFILL)))
+            }
+        }
+    }
 }
 
 /// Which key a digest needs.
@@ -68,6 +95,8 @@ pub(super) struct Needed<'a> {
     pub(super) region: &'a str,
     pub(super) fingerprint: &'a str,
     pub(super) kind: ChainKind,
+    /// Where the digest ends.
+    pub(super) end: Timestamp,
     /// When a backfill digest was written.
     pub(super) generated: Option<Timestamp>,
 }
@@ -120,7 +149,9 @@ impl Keys {
     }
 
     pub(super) fn warn(&mut self, warning: String) {
-        self.warnings.insert(warning);
+        if self.warnings.len() < MAX_WARNINGS {
+            self.warnings.insert(warning);
+        }
     }
 
     /// Tells for which time the keys of each region are needed.
@@ -138,16 +169,9 @@ impl Keys {
         let Some(online) = &mut self.online else {
             return;
         };
-        let span = match needed.kind {
-            ChainKind::Standard => online.spans.get(needed.region).map(|&(first, last)| {
-                // The first digest covers the hour before its end.
-                (first - SignedDuration::from_hours(1), last + AFTER_LAST)
-            }),
-            ChainKind::Backfill => needed
-                .generated
-                .map(|time| (time - AROUND_BACKFILL, time + AROUND_BACKFILL)),
+        let Some((from, to)) = online.span(needed) else {
+            return;
         };
-        let Some((from, to)) = span else { return };
         let is_new = online.asked.insert((needed.region.to_owned(), from, to));
         if !is_new || online.failed.contains(needed.region) {
             return;
@@ -289,6 +313,38 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(decode_base64(text).as_deref(), expected, "{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn spans_widen_where_a_chain_leads_back() {
+        let time = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let mut keys = Keys::online(S3Options::default(), Handle::current());
+        let listed = (time("2025-03-01T01:00:00Z"), time("2025-03-02T00:00:00Z"));
+        keys.set_spans(BTreeMap::from([("us-east-1".to_owned(), listed)]));
+        let mut span = |kind, end: &str, generated| {
+            let needed = Needed {
+                region: "us-east-1",
+                fingerprint: "00",
+                kind,
+                end: time(end),
+                generated,
+            };
+            let online = keys.online.as_mut().expect("online");
+            online.span(needed).expect("a span")
+        };
+        let last = time("2025-03-02T02:00:00Z");
+        let standard = ChainKind::Standard;
+        let within = (time("2025-03-01T00:00:00Z"), last);
+        assert_eq!(span(standard, "2025-03-01T05:00:00Z", None), within);
+        assert_eq!(span(standard, "2025-03-01T01:00:00Z", None), within);
+        let wider = (time("2025-01-29T23:00:00Z"), last);
+        assert_eq!(span(standard, "2025-03-01T00:00:00Z", None), wider);
+        // Not each digest before is asked for alone.
+        assert_eq!(span(standard, "2025-02-01T00:00:00Z", None), wider);
+        assert!(span(standard, "2025-01-01T00:00:00Z", None).0 < wider.0);
+        let end = Timestamp::MAX;
+        let backfill = span(ChainKind::Backfill, "2025-01-01T00:00:00Z", Some(end));
+        assert_eq!(backfill.1, end);
     }
 
     #[test]

@@ -20,8 +20,11 @@ use crate::container::{Inflater, Window};
 /// Digests that are fetched at once.
 const FETCHES_IN_FLIGHT: usize = 64;
 
-/// The most bytes of a sidecar.
-const MAX_SIDECAR_BYTES: u64 = 1 << 20;
+/// The most bytes of a sidecar: S3 keeps 2 KB of user metadata.
+const MAX_SIDECAR_BYTES: u64 = 64 << 10;
+
+/// Characters of an error that are kept: it may quote what stands in a file.
+const MAX_PROBLEM_CHARS: usize = 300;
 
 /// Memory that a thread keeps for the next object.
 const KEPT_WINDOW_BYTES: usize = 8 << 20;
@@ -142,6 +145,7 @@ pub(super) fn load(
                 region: &digest.wanted.chain.region,
                 fingerprint: &content.fingerprint,
                 kind: digest.wanted.chain.kind,
+                end: digest.wanted.end,
                 generated: digest
                     .metadata
                     .generated
@@ -198,7 +202,10 @@ fn sidecar(archive: &Archive, uri: &str, buffer: &mut Vec<u8>) -> (Metadata, Opt
     let problem = match archive.read_local_as_it_is(uri, MAX_SIDECAR_BYTES, buffer) {
         Ok(()) => match serde_json::from_slice::<Sidecar>(buffer) {
             Ok(sidecar) => return (sidecar.metadata, None),
-            Err(error) => format!("{uri} is not the output of head-object: {error}"),
+            Err(error) => {
+                let error: String = error.to_string().chars().take(MAX_PROBLEM_CHARS).collect();
+                format!("{uri} is not the output of head-object: {error}")
+            }
         },
         Err(error) => error.to_string(),
     };
@@ -206,8 +213,10 @@ fn sidecar(archive: &Archive, uri: &str, buffer: &mut Vec<u8>) -> (Metadata, Opt
 }
 
 fn parse(bytes: &[u8], worker: &mut Worker) -> Result<Digest, Unreadable> {
-    Digest::read(bytes, &mut worker.inflater, &mut worker.window)
-        .map_err(|error| Unreadable::Format(error.to_string()))
+    Digest::read(bytes, &mut worker.inflater, &mut worker.window).map_err(|error| {
+        let problem = error.to_string();
+        Unreadable::Format(problem.chars().take(MAX_PROBLEM_CHARS).collect())
+    })
 }
 
 impl From<FetchError> for Unreadable {

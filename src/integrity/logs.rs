@@ -30,7 +30,7 @@ const BUDGET_BYTES: u64 = 32 << 20;
 /// What a group costs of the budget at least, so that requests in flight are bounded too.
 const LEAST_COST_BYTES: u64 = 2 << 20;
 
-/// What a file that no listing has is reckoned with.
+/// What a file that no listing has is reckoned with; a larger one is left until its size is known.
 const UNLISTED_BYTES: u64 = 64 << 10;
 
 /// The unit in which the budget is counted.
@@ -56,10 +56,43 @@ pub(super) struct Desk {
 }
 
 /// Hashes the files; the outcomes stand in the order of the jobs.
+///
+/// What turns out to be larger than it was reckoned with is fetched once more, with its size taken
+/// from the budget.
 pub(super) fn check(desk: &Desk, jobs: Vec<Job>) -> Vec<Checked> {
+    let mut checked = Vec::with_capacity(jobs.len());
+    let (mut larger, mut places) = (Vec::new(), Vec::new());
+    for (place, (job, outcome)) in pass(desk, jobs).into_iter().enumerate() {
+        if let Err(FetchError::TooLarge { size, limit, .. }) = outcome
+            && limit < MAX_OBJECT_BYTES
+            && size <= MAX_OBJECT_BYTES
+        {
+            larger.push(Job {
+                listed: Some((size, None)),
+                ..job
+            });
+            places.push(place);
+            checked.push(not_done());
+            continue;
+        }
+        checked.push(outcome.unwrap_or_else(|error| unread(&error)));
+    }
+    for (place, (_, outcome)) in places.into_iter().zip(pass(desk, larger)) {
+        checked[place] = outcome.unwrap_or_else(|error| unread(&error));
+    }
+    checked
+}
+
+fn not_done() -> Checked {
+    (LogStatus::Failed, Some("it was not looked at".to_owned()))
+}
+
+/// Hashes the files, each within what it was reckoned with.
+fn pass(desk: &Desk, jobs: Vec<Job>) -> Vec<(Job, Result<Checked, FetchError>)> {
     let budget = Arc::new(Semaphore::new(permits(BUDGET_BYTES) as usize));
     let (sender, receiver) = mpsc::channel();
-    let mut outcomes: Vec<Option<Checked>> = jobs.iter().map(|_| None).collect();
+    let mut outcomes = Vec::with_capacity(jobs.len());
+    outcomes.extend(jobs.iter().map(|job| (job.clone(), Ok(not_done()))));
     let mut first = 0;
     for group in groups(jobs) {
         let cost = group.iter().map(Job::cost).sum::<u64>();
@@ -90,14 +123,10 @@ pub(super) fn check(desk: &Desk, jobs: Vec<Job>) -> Vec<Checked> {
     drop(sender);
     for (start, checked) in receiver {
         for (offset, outcome) in checked.into_iter().enumerate() {
-            outcomes[start + offset] = Some(outcome);
+            outcomes[start + offset].1 = outcome;
         }
     }
-    let not_done = || (LogStatus::Failed, Some("it was not looked at".to_owned()));
     outcomes
-        .into_iter()
-        .map(|outcome| outcome.unwrap_or_else(not_done))
-        .collect()
 }
 
 impl Job {
@@ -157,7 +186,7 @@ async fn fetch_one(archive: &Archive, job: &Job) -> Result<Bytes, FetchError> {
         }
     }
     archive
-        .fetch_with_metadata(&job.uri, MAX_OBJECT_BYTES)
+        .fetch_with_metadata(&job.uri, job.cost())
         .await
         .map(|object| object.bytes)
 }
@@ -166,7 +195,7 @@ fn check_group(
     archive: &Archive,
     worker: &mut Worker,
     fetched: Vec<(Job, Option<Result<Bytes, FetchError>>)>,
-) -> Vec<Checked> {
+) -> Vec<Result<Checked, FetchError>> {
     let mut checked = Vec::with_capacity(fetched.len());
     for (job, fetched) in fetched {
         let outcome = match fetched {
@@ -180,7 +209,7 @@ fn check_group(
                 outcome
             }
         };
-        checked.push(outcome.unwrap_or_else(|error| unread(&error)));
+        checked.push(outcome);
     }
     checked
 }

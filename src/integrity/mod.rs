@@ -15,6 +15,7 @@ mod load;
 mod logs;
 mod name;
 mod online;
+mod plan;
 mod result;
 mod rsa;
 mod verify;
@@ -27,4 +28,4 @@ pub use result::{
     Chain, ChainKind, DigestCounts, DigestResult, DigestStatus, EarlyEnd, Gap, LogResult,
     LogStatus, Note, Summary, Verdict,
 };
-pub use verify::{Listed, Verifier, verify};
+pub use verify::{Known, Listed, Verifier, verify};

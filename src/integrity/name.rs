@@ -1,6 +1,6 @@
 //! Reads what the name of a digest tells, and says where the files that a digest names lie.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::result::{Chain, ChainKind};
 use crate::archive::{ObjectKey, ObjectKind};
@@ -77,16 +77,31 @@ pub(super) fn is_in_place(uri: &str, bucket: &str, object: &str) -> bool {
     }
 }
 
-/// The URI of a file that the digest at `digest_uri` names by bucket and key.
+/// The URI of a file that the digest at `digest_uri`, written as `digest_object`, names by bucket
+/// and key.
 ///
-/// Of a local copy it is the same key below the same root; None for a key that would leave it.
-pub(super) fn uri_of(digest_uri: &str, bucket: &str, object: &str) -> Option<String> {
+/// Of a local copy it is the same key below the same root; None for a key that would leave it. A
+/// copy that begins below `AWSLogs/` has what its path and the digest's key have in common; a copy
+/// without folders has all files side by side.
+pub(super) fn uri_of(
+    digest_uri: &str,
+    digest_object: &str,
+    bucket: &str,
+    object: &str,
+) -> Option<String> {
     if digest_uri.starts_with(S3_SCHEME) {
         return Some(format!("{S3_SCHEME}{bucket}/{object}"));
     }
     let (kept, own) = match below_root(digest_uri) {
         Some(own) => (below_root(object)?, own),
-        None => (file_name(object), file_name(digest_uri)),
+        None => {
+            let own = common_tail(digest_uri, digest_object);
+            let not_copied = &digest_object[..digest_object.len() - own.len()];
+            match object.strip_prefix(not_copied) {
+                Some(kept) if !own.is_empty() => (kept, own),
+                _ => (file_name(object), file_name(digest_uri)),
+            }
+        }
     };
     if kept
         .split('/')
@@ -96,6 +111,30 @@ pub(super) fn uri_of(digest_uri: &str, bucket: &str, object: &str) -> Option<Str
     }
     let root = &digest_uri[..digest_uri.len() - own.len()];
     Some(format!("{root}{kept}"))
+}
+
+/// The longest end of whole components that both have.
+fn common_tail<'a>(path: &'a str, key: &str) -> &'a str {
+    let mut length = 0;
+    for (own, other) in path.rsplit('/').zip(key.rsplit('/')) {
+        if own != other {
+            break;
+        }
+        length += own.len() + 1;
+    }
+    // The first component has no `/` before it.
+    let length = length.saturating_sub(1);
+    &path[path.len() - length..]
+}
+
+/// So much later, as far as time goes: names may tell the last instants of it.
+pub(super) fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// So much earlier, as far as time goes.
+pub(super) fn earlier(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.checked_sub(by).unwrap_or(Timestamp::MIN)
 }
 
 /// The key from that `AWSLogs/` on which CloudTrail's folders follow.
@@ -148,18 +187,29 @@ mod tests {
         assert!(!is_in_place(&format!("s3://b/p/{key}"), "b", &key));
         assert!(is_in_place(&format!("flat/{NAME}.json.gz"), "b", &key));
         assert_eq!(
-            uri_of(&local, "b", log).as_deref(),
+            uri_of(&local, &key, "b", log).as_deref(),
             Some("/copies/here/AWSLogs/111122223333/CloudTrail/eu-west-1/2025/01/02/x.json.gz")
         );
         assert_eq!(
-            uri_of(&format!("flat/{NAME}.json.gz"), "b", log).as_deref(),
+            uri_of(&format!("flat/{NAME}.json.gz"), &key, "b", log).as_deref(),
             Some("flat/x.json.gz")
         );
         let climbing = "AWSLogs/111122223333/CloudTrail/../../../../etc/passwd";
-        assert_eq!(uri_of(&local, "b", climbing), None);
-        assert_eq!(uri_of(&local, "b", "x.json.gz"), None);
+        assert_eq!(uri_of(&local, &key, "b", climbing), None);
+        assert_eq!(uri_of(&local, &key, "b", "x.json.gz"), None);
+        // Copied from below AWSLogs/, whatever the folders above are called.
+        let logs = "AWSLogs/111122223333/CloudTrail/eu-west-1/2025/01/02/x.json.gz";
+        for root in ["x", "/copies/111122223333", "AWSLogs/x"] {
+            let copied = key.replacen("AWSLogs/111122223333", root, 1);
+            assert!(is_in_place(&copied, "b", &key));
+            assert_eq!(
+                uri_of(&copied, &key, "b", logs),
+                Some(format!("{root}/CloudTrail/eu-west-1/2025/01/02/x.json.gz"))
+            );
+            assert_eq!(uri_of(&copied, &key, "b", climbing), None);
+        }
         assert_eq!(
-            uri_of(&format!("s3://b/{key}"), "c", log),
+            uri_of(&format!("s3://b/{key}"), &key, "c", log),
             Some(format!("s3://c/{log}"))
         );
     }

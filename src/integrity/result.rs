@@ -222,7 +222,9 @@ pub struct DigestResult {
     pub notes: Vec<Note>,
     /// The gap between this digest and the next newer one.
     pub gap: Option<Gap>,
-    /// In the order of the digest.
+    /// How many log files it names.
+    pub logs_named: usize,
+    /// These in the order of the digest; none of a digest that is not worth following.
     pub logs: Vec<LogResult>,
 }
 
@@ -241,6 +243,15 @@ impl DigestResult {
             "{mark}No log files were delivered by CloudTrail between {} and {}",
             gap.from, gap.to
         ))
+    }
+
+    /// What is wrong in one sentence; None of a valid digest.
+    pub fn problem(&self) -> Option<String> {
+        match (self.status, &self.detail) {
+            (DigestStatus::Valid, _) => None,
+            (DigestStatus::NotFound, Some(detail)) => Some(format!("{}: {detail}", self.told())),
+            _ => Some(self.told()),
+        }
     }
 
     fn told(&self) -> String {
@@ -425,6 +436,7 @@ impl Summary {
         for log in &result.logs {
             self.count_log(log.status);
         }
+        self.logs_unvouched += (result.logs_named - result.logs.len()) as u64;
         if let (DigestStatus::Valid, Some(start)) = (result.status, result.start) {
             let (first, last) = self.found.unwrap_or((start, result.end));
             self.found = Some((first.min(start), last.max(result.end)));

@@ -1,6 +1,6 @@
 //! Takes digests through load, walk and log files, window by window, and tells what is found.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -12,12 +12,11 @@ use super::digest::Sha256;
 use super::keys::Keys;
 use super::load::{self, Fetched, Loaded, Unreadable, Wanted};
 use super::logs::{self, Desk, Job};
-use super::name::{DigestName, SIDECAR_ENDING};
-use super::result::{
-    Chain, ChainKind, DigestResult, DigestStatus, EarlyEnd, LogResult, LogStatus, Summary, Verdict,
-};
+use super::name::{SIDECAR_ENDING, earlier, later};
+use super::plan::{AWAITED, Entry, Plan};
+use super::result::{DigestResult, DigestStatus, LogResult, LogStatus, Summary, Verdict};
 use super::walk::Walk;
-use crate::archive::{Archive, ObjectKind, ObjectRef};
+use crate::archive::{Archive, ObjectRef};
 
 /// Digests of a window at most, and their compressed bytes.
 const WINDOW_DIGESTS: usize = 256;
@@ -28,9 +27,6 @@ const AFTER_UNTIL: SignedDuration = SignedDuration::from_hours(1);
 
 /// How long a file may be under way after the time in its name.
 const DELIVERY: SignedDuration = SignedDuration::from_hours(1);
-
-/// How long a digest may be awaited: it is written each hour, within the next.
-const AWAITED: SignedDuration = SignedDuration::from_hours(3);
 
 /// What verification works with.
 pub struct Verifier {
@@ -52,17 +48,23 @@ pub struct Listed<'a> {
     pub digests: &'a [ObjectRef],
     /// Log files. Those of no digest are told, unless None.
     pub logs: Option<&'a [ObjectRef]>,
+    /// Log files that are not told where no digest names them: those of the time before.
+    pub earlier_logs: &'a [ObjectRef],
 }
+
+/// Gives the hash of a listed log file that has been read already.
+pub type Known<'k> = dyn Fn(&ObjectRef) -> Option<Sha256> + Sync + 'k;
 
 /// Verifies the listed digests and the log files that they name.
 ///
-/// `known` gives the SHA-256 of a log file's inflated bytes where its URI has been read already; it
-/// must give None for a file whose gzip was damaged or had something behind it. Such a file is not
-/// fetched again unless the hash differs. `on_result` is told everything in order, and may end it.
+/// `known` gives the SHA-256 of a listed log file's inflated bytes where this very content has been
+/// read already; it must give None for a file whose gzip was damaged or had something behind it. Such
+/// a file is not fetched again unless the hash differs. `on_result` is told everything in order, and
+/// may end it.
 pub fn verify(
     verifier: &mut Verifier,
     listed: Listed<'_>,
-    known: &(dyn Fn(&str) -> Option<Sha256> + Sync),
+    known: &Known<'_>,
     on_result: &mut dyn FnMut(Verdict) -> ControlFlow<()>,
 ) -> Summary {
     let plan = Plan::of(verifier, listed);
@@ -79,7 +81,6 @@ pub fn verify(
         walk: Walk::default(),
         chain: None,
         referenced: vec![false; listed.logs.map_or(0, <[ObjectRef]>::len)],
-        kinds: BTreeSet::from([ObjectKind::CloudTrail]),
     };
     let ended = course.run(on_result);
     let mut summary = course.summary;
@@ -91,117 +92,15 @@ pub fn verify(
 /// Digests on their way.
 type Fetching = JoinHandle<Vec<(Wanted, Fetched)>>;
 
-/// The digests in the order of the walk: chain by chain, the newest first.
-struct Plan {
-    chains: Vec<Chain>,
-    entries: Vec<Entry>,
-    strays: Vec<String>,
-}
-
-#[derive(Clone, Copy)]
-struct Entry {
-    /// Where the chain stands among `chains`, and the object among those listed.
-    chain: usize,
-    object: usize,
-    end: Timestamp,
-}
-
-impl Plan {
-    fn of(verifier: &Verifier, listed: Listed<'_>) -> Plan {
-        let mut chains: BTreeMap<Chain, Vec<(Timestamp, usize)>> = BTreeMap::new();
-        let mut strays = Vec::new();
-        for (index, object) in listed.digests.iter().enumerate() {
-            let Some(name) = DigestName::parse(&object.uri) else {
-                if !object.uri.ends_with(SIDECAR_ENDING) {
-                    strays.push(object.uri.to_string());
-                }
-                continue;
-            };
-            if verifier.wants(name.end) {
-                chains
-                    .entry(name.chain)
-                    .or_default()
-                    .push((name.end, index));
-            }
-        }
-        let mut entries = Vec::new();
-        for (chain, ends) in chains.values_mut().enumerate() {
-            ends.sort_unstable();
-            for &(end, object) in ends.iter().rev() {
-                entries.push(Entry { chain, object, end });
-            }
-        }
-        Plan {
-            chains: chains.into_keys().collect(),
-            entries,
-            strays,
-        }
-    }
-
-    /// The first and the last end of a regular digest in each region.
-    fn spans(&self) -> BTreeMap<String, (Timestamp, Timestamp)> {
-        let mut spans: BTreeMap<String, (Timestamp, Timestamp)> = BTreeMap::new();
-        for entry in &self.entries {
-            let chain = &self.chains[entry.chain];
-            if chain.kind == ChainKind::Standard {
-                let span = spans
-                    .entry(chain.region.clone())
-                    .or_insert((entry.end, entry.end));
-                *span = (span.0.min(entry.end), span.1.max(entry.end));
-            }
-        }
-        spans
-    }
-
-    /// Standard chains that end before others of the same trail do.
-    fn early_ends(&self) -> Vec<EarlyEnd> {
-        let mut ends: BTreeMap<usize, Timestamp> = BTreeMap::new();
-        let mut trail_ends: BTreeMap<[&str; 3], Timestamp> = BTreeMap::new();
-        for entry in &self.entries {
-            let chain = &self.chains[entry.chain];
-            if chain.kind == ChainKind::Standard {
-                ends.entry(entry.chain).or_insert(entry.end);
-                let trail_end = trail_ends.entry(trail_of(chain)).or_insert(entry.end);
-                *trail_end = (*trail_end).max(entry.end);
-            }
-        }
-        let mut early = Vec::new();
-        for (index, end) in ends {
-            let chain = &self.chains[index];
-            let trail_end = trail_ends[&trail_of(chain)];
-            if end + AWAITED < trail_end {
-                early.push(EarlyEnd {
-                    chain: chain.clone(),
-                    end,
-                    trail_end,
-                });
-            }
-        }
-        early
-    }
-
-    /// The end of the newest regular digest of each account and region.
-    fn newest_ends(&self) -> BTreeMap<(&str, &str), Timestamp> {
-        let mut newest: BTreeMap<(&str, &str), Timestamp> = BTreeMap::new();
-        for entry in &self.entries {
-            let chain = &self.chains[entry.chain];
-            if chain.kind == ChainKind::Backfill {
-                continue;
-            }
-            let end = newest
-                .entry((&chain.account, &chain.region))
-                .or_insert(entry.end);
-            *end = (*end).max(entry.end);
-        }
-        newest
-    }
-}
-
 impl Verifier {
     /// As the aws CLI does, a digest counts by its end alone.
-    fn wants(&self, end: Timestamp) -> bool {
-        self.since.is_none_or(|since| since <= end)
-            && self.until.is_none_or(|until| end - AFTER_UNTIL <= until)
+    pub(super) fn wants(&self, end: Timestamp) -> bool {
+        self.since.is_none_or(|since| since <= end) && !self.is_too_new(end)
+    }
+
+    pub(super) fn is_too_new(&self, end: Timestamp) -> bool {
+        self.until
+            .is_some_and(|until| earlier(end, AFTER_UNTIL) > until)
     }
 
     fn fetch(&self, wanted: Vec<Wanted>) -> Fetching {
@@ -222,7 +121,7 @@ impl Verifier {
 struct Course<'a> {
     verifier: &'a mut Verifier,
     listed: Listed<'a>,
-    known: &'a (dyn Fn(&str) -> Option<Sha256> + Sync),
+    known: &'a Known<'a>,
     plan: &'a Plan,
     summary: Summary,
     walk: Walk,
@@ -230,8 +129,6 @@ struct Course<'a> {
     chain: Option<usize>,
     /// For each listed log file, whether a digest names it.
     referenced: Vec<bool>,
-    /// The kinds of log file that digests of this archive name.
-    kinds: BTreeSet<ObjectKind>,
 }
 
 /// A digest as it was judged, with the hashes of its log files.
@@ -240,7 +137,7 @@ struct Judged {
     hashes: Vec<Option<Sha256>>,
 }
 
-impl Course<'_> {
+impl<'a> Course<'a> {
     fn run(&mut self, on_result: &mut dyn FnMut(Verdict) -> ControlFlow<()>) -> ControlFlow<()> {
         for uri in &self.plan.strays {
             self.summary.strays += 1;
@@ -297,14 +194,20 @@ impl Course<'_> {
     fn judge_window(&mut self, first: usize, loaded: Vec<Loaded>) -> Vec<Judged> {
         let mut judged = Vec::with_capacity(loaded.len());
         for (offset, digest) in loaded.iter().enumerate() {
-            let chain = self.plan.entries[first + offset].chain;
+            let Entry {
+                chain, is_witness, ..
+            } = self.plan.entries[first + offset];
             if self.chain != Some(chain) {
                 self.end_chain(&mut judged);
                 self.chain = Some(chain);
                 self.walk = Walk::new(self.verifier.since);
             }
+            if is_witness {
+                self.walk.hear(digest);
+                continue;
+            }
             self.judge_missing(Some(&digest.wanted), &mut judged);
-            self.judge(digest, &mut judged);
+            judged.push(self.judge(digest));
         }
         if first + loaded.len() == self.plan.entries.len() {
             self.end_chain(&mut judged);
@@ -329,20 +232,25 @@ impl Course<'_> {
                 self.walk.leave_pointer();
                 return;
             }
+            let expired = self.walk.expired().filter(|_| next.is_none());
             let fetching = self.verifier.fetch(vec![wanted]);
             for digest in self.verifier.finish(fetching) {
-                self.judge(&digest, judged);
+                let mut digest = self.judge(&digest);
+                if digest.result.status == DigestStatus::NotFound {
+                    digest.result.detail.clone_from(&expired);
+                }
+                judged.push(digest);
             }
         }
     }
 
-    fn judge(&mut self, digest: &Loaded, judged: &mut Vec<Judged>) {
+    fn judge(&mut self, digest: &Loaded) -> Judged {
         let result = self.walk.judge(digest, &self.verifier.keys);
         let hashes = match &digest.content {
             Ok(content) => content.log_files.iter().map(|file| file.sha256).collect(),
             Err(Unreadable::NotFound | Unreadable::Format(_) | Unreadable::Failed(_)) => Vec::new(),
         };
-        judged.push(Judged { result, hashes });
+        Judged { result, hashes }
     }
 
     /// Hashes the log files of a window's digests, as far as those digests are worth it.
@@ -355,7 +263,6 @@ impl Course<'_> {
             for (position, hash) in digest.hashes.iter().enumerate() {
                 let log = &mut digest.result.logs[position];
                 let listed = self.refer(&log.uri);
-                let listed = listed.map(|object| (object.size, object.etag.clone()));
                 if !is_worth {
                     continue;
                 }
@@ -363,7 +270,7 @@ impl Course<'_> {
                     log.detail = Some("its hash in the digest is no SHA-256".to_owned());
                     continue;
                 };
-                if (self.known)(&log.uri) == Some(expected) {
+                if listed.and_then(|object| (self.known)(object)) == Some(expected) {
                     self.summary.logs_known += 1;
                     log.status = vouched(status, LogStatus::Valid);
                     continue;
@@ -371,9 +278,13 @@ impl Course<'_> {
                 places.push((index, position));
                 jobs.push(Job {
                     uri: log.uri.clone(),
-                    listed,
+                    listed: listed.map(|object| (object.size, object.etag.clone())),
                     expected,
                 });
+            }
+            if !is_worth {
+                // Anything may stand in it: that so many are not vouched for is all it tells.
+                digest.result.logs = Vec::new();
             }
         }
         let desk = Desk {
@@ -390,12 +301,16 @@ impl Course<'_> {
     }
 
     /// Notes that a digest names a log file; gives what is listed of it.
-    fn refer(&mut self, uri: &str) -> Option<&ObjectRef> {
-        let logs = self.listed.logs?;
-        let index = find(logs, uri)?;
-        self.referenced[index] = true;
-        self.kinds.insert(logs[index].kind);
-        Some(&logs[index])
+    fn refer(&mut self, uri: &str) -> Option<&'a ObjectRef> {
+        let Listed {
+            logs, earlier_logs, ..
+        } = self.listed;
+        let logs = logs.unwrap_or_default();
+        if let Some(index) = find(logs, uri) {
+            self.referenced[index] = true;
+            return Some(&logs[index]);
+        }
+        find(earlier_logs, uri).map(|index| &earlier_logs[index])
     }
 
     fn tell_unreferenced(
@@ -410,7 +325,7 @@ impl Course<'_> {
             .iter()
             .zip(&self.referenced)
         {
-            if *is_referenced || !self.kinds.contains(&object.kind) {
+            if *is_referenced {
                 continue;
             }
             let Some(status) = self.status_of_unreferenced(object, &newest_ends) else {
@@ -432,8 +347,8 @@ impl Course<'_> {
         object: &ObjectRef,
         newest_ends: &BTreeMap<(&str, &str), Timestamp>,
     ) -> Option<LogStatus> {
-        let key = object.key()?;
-        let Some(stamp) = key.stamp else {
+        // Whatever it is named and wherever it lies, a conversion reads it.
+        let Some((key, stamp)) = object.key().and_then(|key| Some((key, key.stamp?))) else {
             return Some(LogStatus::Unreferenced);
         };
         let (since, until) = (self.verifier.since, self.verifier.until);
@@ -441,19 +356,13 @@ impl Course<'_> {
             return None;
         }
         let newest = newest_ends.get(&(key.account, key.region.unwrap_or_default()));
-        let may_come = newest.is_none_or(|&newest| stamp + DELIVERY > newest);
+        let may_come = newest.is_none_or(|&newest| later(stamp, DELIVERY) > newest);
         let goes_on = newest.is_some_and(|&newest| until.is_some_and(|until| newest >= until));
-        match may_come && (goes_on || stamp + AWAITED > self.verifier.now) {
+        match may_come && (goes_on || later(stamp, AWAITED) > self.verifier.now) {
             true => Some(LogStatus::Pending),
             false => Some(LogStatus::Unreferenced),
         }
     }
-}
-
-/// What names the trail of a chain: a trail of an organization has chains in all of its accounts.
-fn trail_of(chain: &Chain) -> [&str; 3] {
-    let owner = chain.organization.as_ref().unwrap_or(&chain.account);
-    [owner, &chain.trail, &chain.home_region]
 }
 
 /// A log file is no better than the digest that names it.

@@ -3,12 +3,12 @@
 //! As the aws CLI does: a signed digest points to the one before; after any other one the walk goes
 //! on with the next older digest that is there.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::digest::{Digest, Previous, SIGNATURE_ALGORITHM};
 use super::keys::Keys;
 use super::load::{Loaded, Unreadable, Wanted};
-use super::name::{DigestName, file_name, is_in_place, uri_of};
+use super::name::{DigestName, file_name, is_in_place, later, uri_of};
 use super::result::{
     Chain, ChainKind, DigestResult, DigestStatus, Gap, LogResult, LogStatus, Note,
 };
@@ -24,6 +24,9 @@ pub(super) struct Walk {
 
 struct Newer {
     uri: String,
+    /// The key under which it says that it was written.
+    object: String,
+    end: Timestamp,
     /// What the one before it said of it.
     claim: Claim,
     trust: Trust,
@@ -62,7 +65,12 @@ impl Walk {
             return None;
         }
         Some(Wanted {
-            uri: uri_of(&newer.uri, &previous.bucket, &previous.object)?,
+            uri: uri_of(
+                &newer.uri,
+                &newer.object,
+                &previous.bucket,
+                &previous.object,
+            )?,
             chain: chain.clone(),
             end,
             has_sidecar: false,
@@ -72,6 +80,35 @@ impl Walk {
     /// Follows the last digest's pointer no further: it leads into a chain of its own.
     pub(super) fn leave_pointer(&mut self) {
         self.newer = None;
+    }
+
+    /// Begins with a digest that is itself not asked for: it only has the signature of the one
+    /// before. Its word is worth no more than that of a broken one.
+    pub(super) fn hear(&mut self, witness: &Loaded) {
+        if let Ok(digest) = &witness.content {
+            self.newer = Some(Newer {
+                uri: witness.wanted.uri.clone(),
+                object: digest.object.clone(),
+                end: witness.wanted.end,
+                claim: Claim::None,
+                trust: Trust::Broken,
+                start: None,
+                previous: digest.previous.clone(),
+            });
+        }
+    }
+
+    /// What is said if the digest before is not to be had, and nothing older is listed.
+    pub(super) fn expired(&self) -> Option<String> {
+        let oldest = self.newer.as_ref()?.end;
+        let since = later(oldest, SignedDuration::from_secs(1));
+        let place = match self.since {
+            Some(since) => format!("listed from {since} on"),
+            None => "there".to_owned(),
+        };
+        Some(format!(
+            "nothing older of this chain is {place}: expired or removed; --since {since} verifies what is kept"
+        ))
     }
 
     /// Judges the next older digest, and goes on to it where it lies on the chain.
@@ -99,12 +136,15 @@ impl Walk {
             fingerprint: digest.map(|digest| digest.fingerprint.clone()),
             notes,
             gap: self.gap_after(&loaded.wanted),
+            logs_named: digest.map_or(0, |digest| digest.log_files.len()),
             logs: digest.map_or_else(Vec::new, |digest| logs_of(digest, &loaded.wanted.uri)),
         };
         let trust = Trust::of(status);
         if !matches!(claim, Claim::PointsPast) && !self.has_better(&loaded.wanted, trust) {
             self.newer = Some(Newer {
                 uri: loaded.wanted.uri.clone(),
+                object: digest.map_or_else(String::new, |digest| digest.object.clone()),
+                end: loaded.wanted.end,
                 claim,
                 trust,
                 start: digest.map(|digest| digest.start),
@@ -343,7 +383,7 @@ fn notes_of(digest: &Digest, chain: &Chain, keys: &Keys) -> Vec<Note> {
 /// The log files that a digest names, before any is looked at.
 fn logs_of(digest: &Digest, digest_uri: &str) -> Vec<LogResult> {
     let unseen = digest.log_files.iter().map(|file| {
-        let uri = uri_of(digest_uri, &file.bucket, &file.object);
+        let uri = uri_of(digest_uri, &digest.object, &file.bucket, &file.object);
         LogResult {
             uri: uri.unwrap_or_else(|| file.object.clone()),
             status: LogStatus::Unvouched,

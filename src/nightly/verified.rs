@@ -1,18 +1,18 @@
 //! Takes what verification by digests finds into the lake's table `integrity`, and the hashes that a
 //! conversion made into verification.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use crate::archive::ObjectKey;
-use crate::event::schema::IntegrityRow;
-use crate::integrity::{
-    DigestResult, DigestStatus, LogResult, LogStatus, Sha256, Summary, Verdict,
-};
+use crate::archive::{ObjectKey, ObjectRef};
+use crate::event::time;
+use crate::integrity::{ChainKind, DigestResult, LogResult, LogStatus, Sha256, Summary, Verdict};
+use crate::lake::integrity::Row;
 use crate::lake::{LakeError, LakeState, Store, integrity, state};
 
 /// Sentences about what is wrong that are kept; the rows in the lake have all.
@@ -20,36 +20,66 @@ const MAX_PROBLEMS: usize = 200;
 
 /// Hashes of the log files of some days, as they were read when they were converted.
 #[derive(Default)]
-pub struct KnownHashes(HashMap<String, Sha256>);
+pub struct KnownHashes(HashMap<String, Content>);
+
+/// A content of a log file that was read.
+struct Content {
+    replaces: u32,
+    size_bytes: u64,
+    etag: Option<String>,
+    /// None where the run did not hash, and of what is damaged or of several gzip members: whether
+    /// that is as a digest says must be looked at anew.
+    sha256: Option<Sha256>,
+}
 
 impl KnownHashes {
-    /// Reads them from the receipts of units with keys of these dates on. What is damaged, or of
-    /// several gzip members, is none: whether it is as a digest says must be looked at anew.
+    /// Reads them from the receipts of units with keys of these dates on: of each file that of the
+    /// content that counts, which is the last that was read.
     pub fn read(
         store: &Store,
         lake: &LakeState,
         first_date: Option<Date>,
     ) -> Result<Self, LakeError> {
         let first = first_date.map(|date| date.strftime("%Y%m%d").to_string());
-        let mut known = HashMap::new();
+        let mut known: HashMap<String, Content> = HashMap::new();
         for unit in lake.receipts.keys() {
             // A unit's name begins with the date of its keys; those without one sort behind.
             if first.as_ref().is_some_and(|first| unit < first) {
                 continue;
             }
             for object in state::read_receipt(store, unit)?.objects {
-                if let Some(hash) = object.sha256.filter(|_| object.gzip_members.is_none())
-                    && let Some(hash) = from_hex(&hash)
-                {
-                    known.insert(object.object.uri, hash);
+                if !object.status.is_done() {
+                    continue;
+                }
+                let hash = object.sha256.filter(|_| object.gzip_members.is_none());
+                let content = Content {
+                    replaces: object.object.replaces,
+                    size_bytes: object.object.size_bytes,
+                    etag: object.object.etag,
+                    sha256: hash.as_deref().and_then(from_hex),
+                };
+                let other = known.get(&object.object.uri);
+                if other.is_none_or(|other| content.is_better_than(other)) {
+                    known.insert(object.object.uri, content);
                 }
             }
         }
         Ok(Self(known))
     }
 
-    pub fn get(&self, uri: &str) -> Option<Sha256> {
-        self.0.get(uri).copied()
+    /// The hash of a file, if what was read is what is listed now.
+    pub fn get(&self, object: &ObjectRef) -> Option<Sha256> {
+        let content = self.0.get(&*object.uri)?;
+        let is_same =
+            content.size_bytes == object.size && content.etag.as_deref() == object.etag.as_deref();
+        content.sha256.filter(|_| is_same)
+    }
+}
+
+impl Content {
+    fn is_better_than(&self, other: &Self) -> bool {
+        let rank = |content: &Self| (content.replaces, content.sha256.is_some());
+        rank(self) > rank(other)
     }
 }
 
@@ -64,26 +94,56 @@ fn from_hex(text: &str) -> Option<Sha256> {
     Some(hash)
 }
 
-/// A row that owns its texts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Row {
-    delivered_to_ms: Option<i64>,
-    account_id: Option<String>,
-    region: Option<String>,
-    trail: Option<String>,
-    kind: &'static str,
-    object: Option<String>,
-    status: &'static str,
-    problem: Option<String>,
-    delivered_from_ms: Option<i64>,
-    files_named: i64,
-    files_valid: i64,
+/// What a run has looked at: of it older rows are outdated.
+#[derive(Default)]
+struct Looked {
+    /// Hashes of the digests and log files: there may be millions.
+    objects: HashSet<u64>,
+    /// Ends of digests by account, region and trail.
+    ends: BTreeMap<[Option<String>; 3], BTreeSet<i64>>,
+    /// The newest regular digest of each, as far as it has one.
+    newest: BTreeMap<[Option<String>; 3], i64>,
+    /// Where chains were told to end early.
+    early_ends: BTreeSet<([Option<String>; 3], i64)>,
+}
+
+impl Looked {
+    fn is_outdated(&self, row: &Row) -> bool {
+        let place = place_of(row);
+        let Some(from) = row.delivered_from_ms.filter(|_| row.object.is_none()) else {
+            let object = row.object.as_deref().unwrap_or_default();
+            return self.objects.contains(&hash(&row.kind, object));
+        };
+        match row.kind.as_str() {
+            "gap" => self
+                .ends
+                .get(&place)
+                .is_some_and(|ends| ends.contains(&from)),
+            // A chain that ends early does so until it goes on.
+            _ => {
+                let goes_on = self.newest.get(&place).is_some_and(|newest| *newest > from);
+                goes_on || self.early_ends.contains(&(place, from))
+            }
+        }
+    }
+}
+
+fn place_of(row: &Row) -> [Option<String>; 3] {
+    [&row.account_id, &row.region, &row.trail].map(Clone::clone)
+}
+
+fn hash(kind: &str, object: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (kind, object).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What verification found, as rows of `integrity`.
 #[derive(Default)]
 pub struct Verified {
+    /// By date; none where only older rows may be outdated.
     rows: BTreeMap<String, Vec<Row>>,
+    looked: Looked,
     /// What is wrong, a sentence each, as the aws CLI tells it; those beyond are counted.
     pub problems: Vec<String>,
     pub further_problems: u64,
@@ -101,16 +161,18 @@ impl Verified {
             Verdict::EarlyEnd(early) => {
                 self.problem(early.fields().join(": "));
                 let row = Row {
-                    kind: "chain",
+                    kind: "chain".to_owned(),
                     account_id: Some(early.chain.account.clone()),
                     region: Some(early.chain.region.clone()),
                     trail: Some(early.chain.trail.clone()),
-                    status: "ends_early",
+                    status: "ends_early".to_owned(),
                     problem: Some(early.fields()[2].clone()),
                     delivered_from_ms: Some(early.end.as_millisecond()),
                     delivered_to_ms: Some(early.trail_end.as_millisecond()),
                     ..Row::default()
                 };
+                let from = early.end.as_millisecond();
+                self.looked.early_ends.insert((place_of(&row), from));
                 self.row(early.end, row);
             }
         }
@@ -124,35 +186,35 @@ impl Verified {
             trail: Some(chain.trail.clone()),
             ..Row::default()
         };
+        self.look(digest, &row);
         let valid = digest
             .logs
             .iter()
             .filter(|log| log.status == LogStatus::Valid);
-        let is_valid = digest.status == DigestStatus::Valid;
-        let told = digest.fields().join(": ");
+        let [subject, uri, _] = digest.fields();
         self.row(
             digest.end,
             Row {
-                kind: "digest",
+                kind: "digest".to_owned(),
                 object: Some(digest.uri.clone()),
-                status: digest.status.as_str(),
-                problem: (!is_valid).then(|| digest.fields()[2].clone()),
+                status: digest.status.as_str().to_owned(),
+                problem: digest.problem(),
                 delivered_from_ms: digest.start.map(Timestamp::as_millisecond),
                 delivered_to_ms: Some(digest.end.as_millisecond()),
-                files_named: digest.logs.len() as i64,
+                files_named: digest.logs_named as i64,
                 files_valid: valid.count() as i64,
                 ..row.clone()
             },
         );
-        if !is_valid {
-            self.problem(told);
+        if let Some(problem) = digest.problem() {
+            self.problem([subject, uri, problem].join(": "));
         }
         if let (Some(gap), Some(line)) = (digest.gap, digest.gap_line()) {
             self.row(
                 gap.from,
                 Row {
-                    kind: "gap",
-                    status: "gap",
+                    kind: "gap".to_owned(),
+                    status: "gap".to_owned(),
                     problem: Some(line.clone()),
                     delivered_from_ms: Some(gap.from.as_millisecond()),
                     delivered_to_ms: Some(gap.to.as_millisecond()),
@@ -164,9 +226,20 @@ impl Verified {
         for note in digest.notes.iter().filter(|note| note.as_str() == "jump") {
             self.problem(format!("{}: {}", digest.uri, note.told()));
         }
-        let wrong = digest.logs.iter();
-        for log in wrong.filter(|log| log.status != LogStatus::Valid) {
+        for log in &digest.logs {
             self.log(log, Some(&row));
+        }
+    }
+
+    /// Notes that a digest was looked at.
+    fn look(&mut self, digest: &DigestResult, row: &Row) {
+        let end = digest.end.as_millisecond();
+        self.looked.objects.insert(hash("digest", &digest.uri));
+        let ends = self.looked.ends.entry(place_of(row)).or_default();
+        ends.insert(end);
+        if digest.chain.kind == ChainKind::Standard {
+            let newest = self.looked.newest.entry(place_of(row)).or_insert(end);
+            *newest = end.max(*newest);
         }
     }
 
@@ -176,31 +249,34 @@ impl Verified {
         }
         let key = ObjectKey::parse(&log.uri);
         let stamp = key.as_ref().and_then(|key| key.stamp);
+        let date = match (key.as_ref().and_then(|key| key.date), stamp) {
+            (Some(date), _) => date.to_string(),
+            (None, Some(stamp)) => date_of(stamp),
+            (None, None) => time::day_text(None),
+        };
+        self.looked.objects.insert(hash("log", &log.uri));
+        let rows = self.rows.entry(date).or_default();
+        if log.status == LogStatus::Valid {
+            return;
+        }
         let of_key = Row {
             account_id: key.as_ref().map(|key| key.account.to_owned()),
             region: key.as_ref().and_then(|key| key.region).map(str::to_owned),
             ..of.cloned().unwrap_or_default()
         };
-        let row = Row {
-            kind: "log",
+        rows.push(Row {
+            kind: "log".to_owned(),
             object: Some(log.uri.clone()),
-            status: log.status.as_str(),
+            status: log.status.as_str().to_owned(),
             problem: Some(log.fields()[2].clone()),
             delivered_to_ms: stamp.map(Timestamp::as_millisecond),
             ..of_key
-        };
+        });
         self.problem(log.fields().join(": "));
-        let date = key.and_then(|key| key.date);
-        match (date, stamp) {
-            (Some(date), _) => self.rows.entry(date.to_string()).or_default().push(row),
-            (None, Some(stamp)) => self.row(stamp, row),
-            (None, None) => {}
-        }
     }
 
     fn row(&mut self, delivered: Timestamp, row: Row) {
-        let date = TimeZone::UTC.to_datetime(delivered).date().to_string();
-        self.rows.entry(date).or_default().push(row);
+        self.rows.entry(date_of(delivered)).or_default().push(row);
     }
 
     fn problem(&mut self, sentence: String) {
@@ -210,34 +286,16 @@ impl Verified {
         }
     }
 
-    /// Writes the rows into the lake, in place of those of the same dates.
-    pub fn write(mut self, store: &Store, lake: &mut LakeState) -> Result<(), LakeError> {
-        let mut dates: BTreeMap<String, Vec<IntegrityRow<'_>>> = BTreeMap::new();
-        for (date, rows) in &mut self.rows {
-            rows.sort();
-            dates.insert(date.clone(), rows.iter().map(Row::borrowed).collect());
-        }
-        lake.integrity = integrity::replace(store, &dates)?;
+    /// Writes the rows into the lake, in place of those on the same digests, log files and chains.
+    pub fn write(self, store: &Store, lake: &mut LakeState) -> Result<(), LakeError> {
+        let looked = &self.looked;
+        lake.integrity = integrity::renew(store, self.rows, &|row| looked.is_outdated(row))?;
         Ok(())
     }
 }
 
-impl Row {
-    fn borrowed(&self) -> IntegrityRow<'_> {
-        IntegrityRow {
-            kind: self.kind,
-            object: self.object.as_deref(),
-            account_id: self.account_id.as_deref(),
-            region: self.region.as_deref(),
-            trail: self.trail.as_deref(),
-            status: self.status,
-            problem: self.problem.as_deref(),
-            delivered_from_ms: self.delivered_from_ms,
-            delivered_to_ms: self.delivered_to_ms,
-            files_named: self.files_named,
-            files_valid: self.files_valid,
-        }
-    }
+fn date_of(time: Timestamp) -> String {
+    TimeZone::UTC.to_datetime(time).date().to_string()
 }
 
 /// What verification found, in a summary.
@@ -277,7 +335,8 @@ impl VerifySummary {
         )
     }
 
-    pub fn of(summary: &Summary) -> Self {
+    pub fn of(summary: &Summary, verified: &Verified) -> Self {
+        let problems = verified.problems.iter().chain(&summary.warnings);
         let (standard, backfill) = (&summary.standard, &summary.backfill);
         Self {
             digests_valid: standard.valid + backfill.valid,
@@ -292,8 +351,8 @@ impl VerifySummary {
             logs_hashed_on_the_way: summary.logs_known,
             gaps: summary.gaps,
             is_sound: summary.is_sound(),
-            problems: summary.warnings.clone(),
-            further_problems: 0,
+            problems: problems.cloned().collect(),
+            further_problems: verified.further_problems,
         }
     }
 }

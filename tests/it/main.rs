@@ -44,4 +44,5 @@ mod verify_api;
 mod verify_archive;
 mod verify_aws;
 mod verify_bucket;
+mod verify_lake;
 mod verify_s3;

@@ -142,6 +142,14 @@ fn copies_lie_anywhere() {
         "{}",
         below.stdout
     );
+    // From below AWSLogs/.
+    let account = root.path().join("account");
+    std::fs::rename(root.path().join("copy/AWSLogs/111122223333"), &account).unwrap();
+    let ended = verify_place(&root, "account", &[]);
+    for counter in ["10/12 digest files valid", "18/18 log files valid"] {
+        assert!(ended.stdout.contains(counter), "{}", ended.stdout);
+    }
+    assert!(!ended.stdout.contains("INVALID"), "{}", ended.stdout);
     let flat = root.path().join("flat");
     std::fs::create_dir(&flat).unwrap();
     for (key, object) in &site.objects {
@@ -234,7 +242,7 @@ fn two_copies_are_verified_side_by_side() {
 /// Guarantee: a digest that inflates without end is refused, at a limit.
 #[test]
 fn digests_are_limited_when_inflated() {
-    const LIMIT: usize = 64 << 20;
+    const LIMIT: usize = 128 << 10;
     for (excess, word) in [(0, "valid"), (1, "INVALID: invalid format")] {
         let mut site = Site::empty();
         let key = site.add_digest(FIRST, hour(0)..hour(1), None, &[]);
@@ -251,6 +259,75 @@ fn digests_are_limited_when_inflated() {
             ended.stdout
         );
     }
+}
+
+/// What a hostile digest quotes is not told at its length.
+#[test]
+fn members_of_digests_are_limited() {
+    for member in ["digestPublicKeyFingerprint", "logFiles"] {
+        let mut site = Site::empty();
+        let key = site.add_digest(FIRST, hour(0)..hour(1), None, &[]);
+        let text: Value = serde_json::from_str(&site.text_of(&key)).unwrap();
+        let value = text[member].to_string();
+        let long = format!("\"{}\"", "x".repeat(100_000));
+        site.replace(
+            &key,
+            &format!("\"{member}\":{value}"),
+            &format!("\"{member}\":{long}"),
+        );
+        let root = copied(&site);
+        let ended = verify(&root, &["--format", "json"]);
+        assert!(ended.stdout.contains("\"invalid_format\""), "{member}");
+        assert!(ended.stdout.len() < 4_000, "{member}");
+    }
+}
+
+/// The signature of the last digest that is asked for stands in the next, which is there.
+#[test]
+fn an_end_takes_no_signature_away() {
+    let root = copied(&Site::new());
+    let ended = verify(&root, &["--until", "2025-01-02T03:00:00Z"]);
+    for counter in [
+        "\n12/12 digest files valid\n",
+        "1/2 backfill digest files valid, 1/2 backfill digest files UNSIGNED",
+    ] {
+        assert!(ended.stdout.contains(counter), "{}", ended.stdout);
+    }
+    let last = digest_of(FIRST, 2);
+    let path = root.path().join("copy").join(&last);
+    let text = String::from_utf8(crate::verify_archive::gunzip(
+        &std::fs::read(&path).unwrap(),
+    ));
+    let altered = text.unwrap().replacen("null", "0", 1);
+    std::fs::write(&path, gzip(altered.as_bytes())).unwrap();
+    let ended = verify(&root, &["--until", "2025-01-02T03:00:00Z"]);
+    let line = format!("Digest file\t{last}\t{UNSIGNED}");
+    assert!(told(&root, &ended).contains(&line), "{}", ended.stdout);
+}
+
+/// Names may tell the last instants that there are.
+#[test]
+fn the_end_of_time_is_no_end_of_verification() {
+    let mut site = Site::new();
+    let late = |key: String, from: &str, to: &str| {
+        key.replace("2025/01/02", "9999/12/30").replace(from, to)
+    };
+    let digest = late(digest_of(FIRST, 0), "20250102T010031Z", "99991230T210000Z");
+    let log = late(log_of(FIRST, 0, 0), "20250102T0005Z", "99991230T2130Z");
+    site.put(&digest, gzip(b"{}"));
+    site.put(&log, gzip(b"{\"Records\":[]}"));
+    let root = copied(&site);
+    for more in [
+        &[][..],
+        &["--until", "2025-01-03"],
+        &["--since", "2025-01-01"],
+    ] {
+        let ended = verify(&root, more);
+        assert_eq!(ended.code, 3, "{more:?}{}", ended.stderr);
+    }
+    let lines = told(&root, &verify(&root, &[]));
+    let line = format!("Digest file\t{digest}\tINVALID: invalid format");
+    assert!(lines.contains(&line), "{lines:#?}");
 }
 
 /// A public key may come as PKCS#1 or as SubjectPublicKeyInfo; one that is neither is said.

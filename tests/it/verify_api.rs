@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dynatrail::archive::{Archive, FetchError, Kinds, ObjectRef, S3Options, Selection, Source};
 use dynatrail::integrity::{
-    DigestStatus, Keys, Listed, LogStatus, Sha256, Summary, Verdict, Verifier, verify,
+    DigestStatus, Keys, Known, Listed, LogStatus, Sha256, Summary, Verdict, Verifier, verify,
 };
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -67,14 +67,11 @@ impl Shelf {
         }
     }
 
-    fn verify(
-        &self,
-        now: Timestamp,
-        known: &(dyn Fn(&str) -> Option<Sha256> + Sync),
-    ) -> (Summary, Vec<Verdict>) {
+    fn verify(&self, now: Timestamp, known: &Known<'_>) -> (Summary, Vec<Verdict>) {
         let listed = Listed {
             digests: &self.digests,
             logs: Some(&self.logs),
+            earlier_logs: &[],
         };
         let mut verdicts = Vec::new();
         let summary = verify(&mut self.verifier(now), listed, known, &mut |verdict| {
@@ -105,8 +102,8 @@ fn late() -> Timestamp {
 fn known_hashes_spare_the_reading() {
     let site = Site::new();
     let shelf = Shelf::of(&site);
-    let known = |uri: &str| {
-        let key = uri.strip_prefix(path(shelf.root.path())).unwrap();
+    let known = |object: &ObjectRef| {
+        let key = object.uri.strip_prefix(path(shelf.root.path())).unwrap();
         Some(sha256(&gunzip(&site.objects[&key[1..]].bytes)))
     };
     for object in &shelf.logs {
@@ -190,6 +187,7 @@ fn the_caller_may_end_it() {
     let listed = Listed {
         digests: &shelf.digests,
         logs: Some(&shelf.logs),
+        earlier_logs: &[],
     };
     let mut told = 0;
     let summary = verify(&mut shelf.verifier(late()), listed, &|_| None, &mut |_| {
@@ -231,6 +229,7 @@ fn long_chains_go_through_in_windows() {
     let listed = Listed {
         digests: &digests,
         logs: None,
+        earlier_logs: &[],
     };
     let summary = verify(&mut verifier, listed, &|_| None, &mut |_| {
         ControlFlow::Continue(())

@@ -284,3 +284,62 @@ fn odd_digests_are_noted() {
     );
     assert_eq!(ended.code, 0);
 }
+
+/// A bucket that forgets its old objects: what is gone is told as the aws CLI tells it, with what
+/// verifies the rest.
+#[test]
+fn an_expired_beginning_is_told() {
+    let mut site = Site::new();
+    site.objects.remove(&digest_of(FIRST, 0));
+    for index in 0..LOGS_OF_HOUR {
+        site.objects.remove(&log_of(FIRST, 0, index));
+    }
+    let served = Served::of(&site);
+    let ended = served.verify(&[]);
+    let detail = "nothing older of this chain is there: expired or removed; --since 2025-01-02T02:00:32Z verifies what is kept";
+    let missing = format!(
+        "{DIGEST}\ts3://{BUCKET}/{}\tINVALID: not found",
+        digest_of(FIRST, 0)
+    );
+    assert_eq!(told(&ended), [&missing, detail]);
+    assert_eq!(ended.code, 3);
+    let ended = served.verify(&["--format", "json"]);
+    let line = ended.stdout.lines().find(|line| line.contains("not_found"));
+    assert!(line.expect("a line").contains(detail), "{}", ended.stdout);
+    let ended = served.verify(&["--since", "2025-01-02T02:00:32Z"]);
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+
+    // Removed from within, it is no beginning that expired.
+    let mut site = Site::new();
+    site.objects.remove(&digest_of(FIRST, 2));
+    let ended = Served::of(&site).verify(&[]);
+    assert_eq!(told(&ended).len(), 1, "{}", ended.stdout);
+}
+
+/// A file of unknown size is asked for again once its size is known, to be within the budget.
+#[test]
+fn large_files_that_are_not_listed_are_verified() {
+    let mut site = Site::empty();
+    let mut number = 1_u64;
+    let mut noise = String::new();
+    while noise.len() < 300_000 {
+        number = number
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        noise.push_str(&format!("{number:x}"));
+    }
+    let logs = [log_of(FIRST, 0, 0), log_of(FIRST, 0, 1)];
+    site.put(&logs[0], gzip(noise.as_bytes()));
+    site.put(&logs[1], gzip(b"{}"));
+    site.add_digest(FIRST, hour(0)..hour(1), None, &logs);
+    let served = Served::of(&site);
+    let ended = served.verify(&["--trail", "t_a.b-c"]);
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+    assert_eq!(counters(&ended)[1], "2/2 log files valid");
+    let requests = served.server.take_requests();
+    let asked = logs.map(|log| {
+        let of_log = requests.iter().filter(|seen| seen.key == log);
+        of_log.count()
+    });
+    assert_eq!(asked, [2, 1]);
+}
