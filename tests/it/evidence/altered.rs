@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use ring::signature::KeyPair;
 use serde_json::Value;
 
 use super::digest_file::{entry, first, stored};
