@@ -148,6 +148,12 @@ fn told(gathered: &Gathered, args: &Args) {
     for problem in &gathered.problems {
         tell(problem);
     }
+    if gathered.digests_found == 0 && gathered.objects > 0 {
+        tell(
+            "the archive has no digest where those of the objects would be: nothing in the bundle \
+             shows that CloudTrail delivered them",
+        );
+    }
     tell(&format!(
         "{} events, {} records, {} objects and {} digests are in {}",
         gathered.events,

@@ -147,16 +147,7 @@ impl GroupDecoder<'_> {
     pub fn object(&mut self, source: &Source<'_>, bytes: &[u8]) {
         let mut window = std::mem::take(&mut self.decoder.window);
         let mut content = Content::open(bytes, &mut window);
-        let mut place = Place {
-            source,
-            record: 0,
-            offset: 0,
-            counts: RecordCounts::default(),
-            is_digest: false,
-            has_values: false,
-            kept_bytes_before: self.decoder.builder.needed_bytes(),
-            hash: self.rules.hashes.then(Sha256::new),
-        };
+        let mut place = self.place(source);
         let quarantined_before = self.quarantine.len();
         self.pieces(&mut content, &mut window, &mut place);
         window.shrink(USUAL_WINDOW_BYTES);
@@ -185,6 +176,29 @@ impl GroupDecoder<'_> {
                 .map(|hash| format!("{:x}", hash.finalize())),
             counts: place.counts,
         });
+    }
+
+    /// Decodes one record by its text, as it stands at this position of an object.
+    pub fn record_at(&mut self, source: &Source<'_>, position: u64, text: &[u8]) {
+        let mut place = self.place(source);
+        place.record = position;
+        if let Err(refused) = self.value(&mut place, (text, true), 0) {
+            self.quarantine(&mut place, refused.reason, text);
+        }
+    }
+
+    /// The beginning of an object.
+    fn place<'s>(&self, source: &'s Source<'s>) -> Place<'s> {
+        Place {
+            source,
+            record: 0,
+            offset: 0,
+            counts: RecordCounts::default(),
+            is_digest: false,
+            has_values: false,
+            kept_bytes_before: self.decoder.builder.needed_bytes(),
+            hash: self.rules.hashes.then(Sha256::new),
+        }
     }
 
     /// The decoded group; the decoder is ready for another.

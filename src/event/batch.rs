@@ -197,13 +197,30 @@ impl Rows {
     /// The text that an event has in the column of this name; nothing for other columns.
     pub fn event_text(&self, name: &str, row: usize) -> Option<&str> {
         let column = Events::COLUMNS.iter().position(|c| c.name == name)?;
-        let value = match Events::COLUMNS[column].of {
-            Of::Principal => self.principals.0[column].get(self.keys[row].principal as usize),
-            Of::Row | Of::Event => self.events.0[column].get(row),
-        };
-        match value? {
+        match self.event_value(column, row)? {
             Value::Text(text) => Some(text),
             Value::Number(_) | Value::Flag(_) => None,
+        }
+    }
+
+    /// What an event has in a column of `events`.
+    pub fn event_value(&self, column: usize, row: usize) -> Option<Value<'_>> {
+        match Events::COLUMNS[column].of {
+            Of::Principal => self.principals.0[column].get(self.keys[row].principal as usize),
+            Of::Row | Of::Event => self.events.0[column].get(row),
+        }
+    }
+
+    /// What an operation of an event has in a column of `operations`; both by their rows.
+    pub fn operation_value(
+        &self,
+        column: usize,
+        (event, operation): (usize, usize),
+    ) -> Option<Value<'_>> {
+        let wanted = &Operations::COLUMNS[column];
+        match wanted.of {
+            Of::Event => self.event_value(place_of(wanted.name), event),
+            Of::Row | Of::Principal => self.operations.0[column].get(operation),
         }
     }
 

@@ -8,43 +8,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde::Deserialize;
 use tokio::runtime::Handle;
 
 use super::EvidenceError;
 use super::bundle::Bundle;
 use super::manifest::{Kind, NamedBy, Object, Problem};
+use super::name::hex;
 use crate::archive::{Archive, Kinds, ObjectKey, ObjectKind, ObjectRef, Selection, Source};
-use crate::container::{Content, Inflater, Window};
+use crate::container::{Inflater, Window};
 use crate::convert::unit::error_chain;
+use crate::integrity::{
+    Digest, LAYOUT_ROOT, LogFile, MAX_STORED_BYTES, SIDECAR_ENDING, below_root,
+};
 
 /// Digests that are looked into at most; two days of one account and region have about fifty a trail.
 const MAX_DIGESTS_READ: usize = 20_000;
 
-/// The ending of the file beside a digest that keeps its metadata.
-const METADATA_ENDING: &str = ".metadata.json";
-
 /// The largest file of metadata that is read; S3 allows 2 KB.
 const MAX_METADATA_BYTES: u64 = 64 << 10;
-
-const ROOT: &str = "AWSLogs/";
-
-/// What a digest says, as far as it is looked at here.
-#[derive(Debug, Deserialize)]
-struct DigestFile {
-    #[serde(rename = "previousDigestS3Object", default)]
-    previous: Option<String>,
-    #[serde(rename = "logFiles", default)]
-    logs: Vec<LogFile>,
-}
-
-#[derive(Debug, Deserialize)]
-struct LogFile {
-    #[serde(rename = "s3Object")]
-    object: String,
-    #[serde(rename = "hashValue")]
-    hash_value: String,
-}
 
 /// The folders in which the digests of these objects would stand: the day of delivery and the next.
 pub fn folders<'u>(uris: impl Iterator<Item = &'u String>) -> BTreeSet<String> {
@@ -56,7 +37,7 @@ pub fn folders<'u>(uris: impl Iterator<Item = &'u String>) -> BTreeSet<String> {
         let (Some(region), Some(date)) = (key.region, key.date) else {
             continue;
         };
-        if !tail(uri).starts_with(ROOT) || key.kind == ObjectKind::Unknown {
+        if below_root(uri).is_none() || key.kind == ObjectKind::Unknown {
             continue;
         }
         let organization = match key.organization {
@@ -67,7 +48,7 @@ pub fn folders<'u>(uris: impl Iterator<Item = &'u String>) -> BTreeSet<String> {
         for day in [Ok(date), date.tomorrow()].into_iter().flatten() {
             let day = day.strftime("%Y/%m/%d");
             folders.insert(format!(
-                "{prefix}{ROOT}{organization}{account}/CloudTrail-Digest/{region}/{day}/"
+                "{prefix}{LAYOUT_ROOT}{organization}{account}/CloudTrail-Digest/{region}/{day}/"
             ));
         }
     }
@@ -84,24 +65,17 @@ pub fn sources(folders: &BTreeSet<String>) -> Vec<Source> {
         .collect()
 }
 
-/// A key without what a trail's prefix, a bucket or a folder of copies puts before it.
-fn tail(key: &str) -> &str {
-    match ObjectKey::parse(key) {
-        Some(parsed) => &key[parsed.prefix.len()..],
-        None => key,
-    }
-}
-
 /// Looks through the digests of an archive whose sources are their folders.
 pub struct Digests<'d> {
     archive: &'d Archive,
     runtime: &'d Handle,
     objects: &'d mut BTreeMap<String, Object>,
-    /// URIs of the objects by the tail of their key.
-    wanted: BTreeMap<String, String>,
-    /// The tails of digests that name an object: the next of their chain is taken too.
+    /// URIs of the objects by their keys from `AWSLogs/` on: copies may lie in several places.
+    wanted: BTreeMap<String, Vec<String>>,
+    /// Such keys of digests that name an object: the next of their chain is taken too.
     taken: BTreeSet<String>,
     inflater: Inflater,
+    window: Window,
 }
 
 impl<'d> Digests<'d> {
@@ -110,25 +84,30 @@ impl<'d> Digests<'d> {
         runtime: &'d Handle,
         objects: &'d mut BTreeMap<String, Object>,
     ) -> Self {
-        let wanted = objects
-            .keys()
-            .map(|uri| (tail(uri).to_owned(), uri.clone()));
+        let mut wanted: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for uri in objects.keys() {
+            if let Some(key) = below_root(uri) {
+                wanted.entry(key.to_owned()).or_default().push(uri.clone());
+            }
+        }
         Self {
-            wanted: wanted.collect(),
+            wanted,
             archive,
             runtime,
             objects,
             taken: BTreeSet::new(),
             inflater: Inflater::default(),
+            window: Window::default(),
         }
     }
 
-    /// Writes the digests below `digests/`, each with its metadata where there are any.
+    /// Writes the digests below `digests/`, each with its metadata where there are any; returns how
+    /// many the archive has where those of the objects would be.
     pub fn gather(
         &mut self,
         bundle: &mut Bundle,
         problems: &mut Vec<Problem>,
-    ) -> Result<(), EvidenceError> {
+    ) -> Result<u64, EvidenceError> {
         let selection = Selection {
             kinds: Kinds::Every,
             ..Selection::everything()
@@ -143,7 +122,7 @@ impl<'d> Digests<'d> {
         let digests = listing.objects.iter();
         let digests = digests.filter(|object| object.kind == ObjectKind::Digest);
         let digests: Vec<&ObjectRef> = digests
-            .filter(|o| !o.uri.ends_with(METADATA_ENDING))
+            .filter(|o| !o.uri.ends_with(SIDECAR_ENDING))
             .collect();
         if digests.len() > MAX_DIGESTS_READ {
             return Err(EvidenceError::TooMany {
@@ -152,10 +131,26 @@ impl<'d> Digests<'d> {
                 limit: MAX_DIGESTS_READ as u64,
             });
         }
-        for digest in digests {
+        for digest in &digests {
             self.look(bundle, digest, problems)?;
         }
-        Ok(())
+        if !digests.is_empty() {
+            self.tell_unnamed(problems);
+        }
+        Ok(digests.len() as u64)
+    }
+
+    /// An object that somebody put into the archive is in no digest.
+    fn tell_unnamed(&self, problems: &mut Vec<Problem>) {
+        for object in self.objects.values() {
+            if object.digests.is_empty() {
+                problems.push(Problem::new(
+                    &object.uri,
+                    "no digest names the object: CloudTrail did not deliver it, or the digest that \
+                     names it is missing or not delivered yet",
+                ));
+            }
+        }
     }
 
     fn look(
@@ -164,6 +159,12 @@ impl<'d> Digests<'d> {
         digest: &ObjectRef,
         problems: &mut Vec<Problem>,
     ) -> Result<(), EvidenceError> {
+        if digest.size > MAX_STORED_BYTES {
+            let words =
+                format!("the digest has more than {MAX_STORED_BYTES} bytes: it is not read");
+            problems.push(Problem::new(&digest.uri, words));
+            return Ok(());
+        }
         let fetched = self
             .archive
             .fetch(&digest.uri, digest.size, digest.etag.as_deref());
@@ -174,16 +175,18 @@ impl<'d> Digests<'d> {
                 return Ok(());
             }
         };
-        let Some(file) = self.parse(&bytes) else {
-            problems.push(Problem::new(&digest.uri, "the digest cannot be read"));
-            return Ok(());
+        let file = match Digest::read(&bytes, &mut self.inflater, &mut self.window) {
+            Ok(file) => file,
+            Err(error) => {
+                let words = format!("the digest cannot be read: {}", error_chain(&error));
+                problems.push(Problem::new(&digest.uri, words));
+                return Ok(());
+            }
         };
-        let named: Vec<&LogFile> = file
-            .logs
-            .iter()
-            .filter(|log| self.wanted.contains_key(tail(&log.object)))
-            .collect();
-        let previous = file.previous.as_deref().map(tail);
+        let logs = file.log_files.iter();
+        let named: Vec<&LogFile> = logs.filter(|log| !self.named_by(log).is_empty()).collect();
+        let previous = file.previous.as_ref();
+        let previous = previous.and_then(|previous| below_root(&previous.object));
         let is_next = previous.is_some_and(|previous| self.taken.contains(previous));
         if named.is_empty() && !is_next {
             return Ok(());
@@ -191,8 +194,8 @@ impl<'d> Digests<'d> {
         let path = bundle.path_for("digests", &digest.uri);
         bundle.copy(&path, (Kind::Digest, &digest.uri), &bytes)?;
         self.copy_metadata(bundle, digest, &path, problems)?;
-        if !named.is_empty() {
-            self.taken.insert(tail(&digest.uri).to_owned());
+        if let Some(key) = below_root(&digest.uri).filter(|_| !named.is_empty()) {
+            self.taken.insert(key.to_owned());
         }
         for log in named {
             self.compare(log, &path, problems);
@@ -200,36 +203,39 @@ impl<'d> Digests<'d> {
         Ok(())
     }
 
-    fn parse(&mut self, bytes: &[u8]) -> Option<DigestFile> {
-        let mut window = Window::default();
-        let mut content = Content::open(bytes, &mut window);
-        content.fill(&mut self.inflater, &mut window, 0);
-        // A digest that does not fit the window is none.
-        if !content.is_finished() || content.damage().is_some() {
-            return None;
-        }
-        serde_json::from_slice(window.bytes()).ok()
+    /// The objects that an entry of a digest stands for.
+    fn named_by(&self, log: &LogFile) -> &[String] {
+        let uris = below_root(&log.object).and_then(|key| self.wanted.get(key));
+        uris.map_or(&[], Vec::as_slice)
     }
 
-    /// Holds what a digest says of an object against the object.
+    /// Holds what a digest says of an object, and of copies of it, against them.
     fn compare(&mut self, log: &LogFile, path: &str, problems: &mut Vec<Problem>) {
-        let uri = self.wanted.get(tail(&log.object));
-        let Some(object) = uri.and_then(|uri| self.objects.get_mut(uri)) else {
-            return;
-        };
-        let own = object.inflated_sha256.as_deref();
-        let matches = own.map(|own| own.eq_ignore_ascii_case(&log.hash_value));
-        if matches == Some(false) {
-            problems.push(Problem::new(
-                &object.uri,
-                "the object has been altered: a digest has another hash of it",
-            ));
+        let hash_value = log.sha256.map(|hash| hex(&hash));
+        for uri in self.named_by(log).to_vec() {
+            let Some(object) = self.objects.get_mut(&uri) else {
+                continue;
+            };
+            let own = object.inflated_sha256.as_ref();
+            let matches = own.zip(hash_value.as_ref()).map(|(own, said)| own == said);
+            if matches == Some(false) {
+                problems.push(Problem::new(
+                    &uri,
+                    "the object has been altered: a digest has another hash of it",
+                ));
+            }
+            if hash_value.is_none() {
+                problems.push(Problem::new(
+                    &uri,
+                    "a digest names the object without a SHA-256 of it, and so vouches for nothing",
+                ));
+            }
+            object.digests.push(NamedBy {
+                path: path.to_owned(),
+                hash_value: hash_value.clone(),
+                matches,
+            });
         }
-        object.digests.push(NamedBy {
-            path: path.to_owned(),
-            hash_value: log.hash_value.clone(),
-            matches,
-        });
     }
 
     /// Writes the metadata of a digest beside it: as S3 has them, or as a copy has kept them.
@@ -255,7 +261,7 @@ impl<'d> Digests<'d> {
                 }
             }
         } else {
-            let sidecar = format!("{}{METADATA_ENDING}", digest.uri);
+            let sidecar = format!("{}{SIDECAR_ENDING}", digest.uri);
             match std::fs::metadata(&sidecar) {
                 Ok(found) if found.len() <= MAX_METADATA_BYTES => {
                     let mut text = Vec::new();
@@ -270,7 +276,7 @@ impl<'d> Digests<'d> {
                 _ => return Ok(()),
             }
         };
-        let path = format!("{path}{METADATA_ENDING}");
+        let path = format!("{path}{SIDECAR_ENDING}");
         bundle.copy(&path, (Kind::DigestMetadata, &digest.uri), &text)?;
         Ok(())
     }
@@ -301,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_have_the_same_tail() {
+    fn copies_have_the_same_key() {
         for before in [
             "",
             "s3://bucket/",
@@ -309,8 +315,8 @@ mod tests {
             "/mnt/copies/",
             "copies/",
         ] {
-            assert_eq!(tail(&format!("{before}{LOG}")), LOG);
+            assert_eq!(below_root(&format!("{before}{LOG}")), Some(LOG));
         }
-        assert_eq!(tail("notes.txt"), "notes.txt");
+        assert_eq!(below_root("notes.txt"), None);
     }
 }

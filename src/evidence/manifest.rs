@@ -44,9 +44,10 @@ pub struct File {
 pub struct NamedBy {
     /// The digest's path in the bundle.
     pub path: String,
-    /// SHA-256 of the inflated object, as the digest has it.
-    pub hash_value: String,
-    /// Whether the object in the bundle has it; nothing where there is none.
+    /// SHA-256 of the inflated object, as the digest has it; nothing where it has no such hash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash_value: Option<String>,
+    /// Whether the object in the bundle has it; nothing where there is no object or no hash.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub matches: Option<bool>,
 }
@@ -125,6 +126,8 @@ pub struct Manifest {
     /// Rows of `events`.
     pub events: u64,
     pub records: u64,
+    /// Digests that the archive has where those of these objects would be, in the bundle or not.
+    pub digests_found: u64,
     /// By URI.
     pub objects: Vec<Object>,
     pub problems: Vec<Problem>,

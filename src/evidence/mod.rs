@@ -6,6 +6,7 @@
 //! record    an object's bytes ─inflate, split─► the records at these positions, as they stand
 //! digest    the objects' names ─list, fetch─► the CloudTrail digests that name them
 //! bundle    all of it ─► a folder or a tar with SHA-256 sums; the same input, the same bytes
+//! rebuilt   the records ─decode as converting does─► rows, to hold the lake's against
 //! manifest  what each file is and where it comes from
 //! ```
 //!
@@ -16,6 +17,7 @@ mod digest;
 mod manifest;
 pub mod name;
 mod object;
+mod rebuilt;
 pub mod record;
 mod rows;
 
@@ -35,6 +37,7 @@ use crate::select::{SelectorError, Selectors};
 
 use bundle::Bundle;
 use manifest::{Kind, Manifest, Problem};
+use rebuilt::Rebuilder;
 
 pub use bundle::is_tar;
 
@@ -130,6 +133,8 @@ pub struct Gathered {
     pub records: u64,
     pub objects: u64,
     pub digests: u64,
+    /// Digests that the archive has where those of these objects would be.
+    pub digests_found: u64,
     /// What is missing or not as it was, a sentence each with the object or event it is about.
     pub problems: Vec<String>,
 }
@@ -159,14 +164,16 @@ pub fn write(sources: &Sources<'_>, asked: &Asked) -> Result<Gathered, EvidenceE
     if let Some(run) = &asked.run {
         rows::write_report(&mut bundle, run)?;
     }
-    rows::write(&mut bundle, sources.session, &ids)?;
+    let held = rows::write(&mut bundle, sources.session, &ids)?;
 
     let folders = digest::folders(events.keys());
     let archive = Archive::open(digest::sources(&folders), sources.s3.clone());
-    let mut gatherer = object::Gatherer::new(&archive, &sources.runtime, keep);
+    let mut rebuilder = Rebuilder::new(keep);
+    let mut gatherer = object::Gatherer::new(&archive, &sources.runtime, &mut rebuilder);
     let mut objects = gatherer.gather(&mut bundle, &events, &known, &mut problems)?;
+    rebuilder.compare(&events, &held, &mut problems);
     let mut digests = digest::Digests::new(&archive, &sources.runtime, &mut objects);
-    digests.gather(&mut bundle, &mut problems)?;
+    let digests_found = digests.gather(&mut bundle, &mut problems)?;
     problems.sort();
 
     let gathered = Gathered {
@@ -174,6 +181,7 @@ pub fn write(sources: &Sources<'_>, asked: &Asked) -> Result<Gathered, EvidenceE
         records: objects.values().map(|object| object.records).sum(),
         objects: bundle.count(Kind::Object),
         digests: bundle.count(Kind::Digest),
+        digests_found,
         problems: problems.iter().map(Problem::to_string).collect(),
     };
     let manifest = Manifest {
@@ -187,6 +195,7 @@ pub fn write(sources: &Sources<'_>, asked: &Asked) -> Result<Gathered, EvidenceE
         arguments: asked.arguments.clone(),
         events: gathered.events,
         records: gathered.records,
+        digests_found,
         objects: objects.into_values().collect(),
         problems,
         files: bundle.files(),

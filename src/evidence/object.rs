@@ -10,18 +10,26 @@ use tokio::runtime::Handle;
 use super::bundle::{Bundle, Counted};
 use super::manifest::{Kind, Object, Problem};
 use super::name::hex;
+use super::rebuilt::Rebuilder;
 use super::record::{Found, Inflated, Reader};
 use super::{Events, EvidenceError, Sources, rows};
 use crate::archive::{Archive, FetchError};
-use crate::convert::keep::Keep;
 use crate::convert::unit::error_chain;
 use crate::lake::PlannedObject;
 use crate::lake::state::read_receipt;
 
 const RECORDS: &str = "records.ndjson";
 
+/// An object as a receipt has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Converted {
+    pub object: PlannedObject,
+    /// Of the inflated bytes, in hexadecimal digits; where the run hashed them.
+    pub sha256: Option<String>,
+}
+
 /// What the receipts say of each object that was read: one entry, unless it changed between runs.
-pub type Known = BTreeMap<String, Vec<PlannedObject>>;
+pub type Known = BTreeMap<String, Vec<Converted>>;
 
 /// Looks the objects up in the receipts.
 pub fn known(sources: &Sources<'_>, events: &Events) -> Result<Known, EvidenceError> {
@@ -33,8 +41,12 @@ pub fn known(sources: &Sources<'_>, events: &Events) -> Result<Known, EvidenceEr
                 continue;
             }
             let entries = known.entry(object.object.uri.clone()).or_default();
-            if !entries.contains(&object.object) {
-                entries.push(object.object);
+            let entry = Converted {
+                object: object.object,
+                sha256: object.sha256,
+            };
+            if !entries.contains(&entry) {
+                entries.push(entry);
             }
         }
     }
@@ -44,23 +56,24 @@ pub fn known(sources: &Sources<'_>, events: &Events) -> Result<Known, EvidenceEr
 /// What the objects have together, in bytes.
 pub fn size_bytes(known: &Known) -> u64 {
     let first = known.values().filter_map(|entries| entries.first());
-    first.map(|object| object.size_bytes).sum()
+    first.map(|entry| entry.object.size_bytes).sum()
 }
 
 /// Fetches objects one after another.
 pub struct Gatherer<'g> {
     archive: &'g Archive,
     runtime: &'g Handle,
-    keep: Keep,
+    rebuilder: &'g mut Rebuilder,
     reader: Reader,
 }
 
 impl<'g> Gatherer<'g> {
-    pub fn new(archive: &'g Archive, runtime: &'g Handle, keep: Keep) -> Self {
+    /// The rebuilder takes every record that is found.
+    pub fn new(archive: &'g Archive, runtime: &'g Handle, rebuilder: &'g mut Rebuilder) -> Self {
         Self {
             archive,
             runtime,
-            keep,
+            rebuilder,
             reader: Reader::default(),
         }
     }
@@ -90,6 +103,7 @@ impl<'g> Gatherer<'g> {
                     object.size_bytes = Some(file.size_bytes);
                     object.path = Some(path);
                     self.records(&mut object, &bytes, wanted, (&mut records, problems))?;
+                    check_hash(&object, entry, entries, problems);
                 }
                 Err(problem) => problems.push(Problem::new(uri, problem)),
             }
@@ -103,10 +117,10 @@ impl<'g> Gatherer<'g> {
     fn fetch<'k>(
         &self,
         uri: &str,
-        known: &'k [PlannedObject],
+        known: &'k [Converted],
     ) -> Result<(Bytes, &'k PlannedObject), String> {
         let mut problem = "no receipt of the lake names the object".to_owned();
-        for entry in known {
+        for Converted { object: entry, .. } in known {
             let etag = entry.etag.as_deref();
             let fetched = self.archive.fetch(uri, entry.size_bytes, etag);
             match self.runtime.block_on(fetched) {
@@ -133,14 +147,17 @@ impl<'g> Gatherer<'g> {
     ) -> Result<(), EvidenceError> {
         let mut missing: BTreeMap<u64, String> = wanted.iter().cloned().collect();
         let mut count = 0;
-        let inflated = self.reader.read(bytes, &self.keep, &mut |found| {
+        let keep = self.rebuilder.keep().clone();
+        let inflated = self.reader.read(bytes, &keep, &mut |found| {
             let id = missing.get(&found.position).map(String::as_str);
-            if id.is_some() && id == found.event_id {
-                missing.remove(&found.position);
-                count += 1;
-                write_record(out, object, found)?;
-            }
-            Ok(())
+            let Some(id) = id.filter(|id| found.event_id == Some(*id)) else {
+                return Ok(());
+            };
+            let place = (found.position, id);
+            self.rebuilder.take(&object.uri, place, found.text);
+            missing.remove(&found.position);
+            count += 1;
+            write_record(out, object, found)
         });
         let inflated = inflated.map_err(|source| EvidenceError::Write {
             path: RECORDS.into(),
@@ -155,6 +172,29 @@ impl<'g> Gatherer<'g> {
         object.records = count;
         tell(object, inflated, problems);
         Ok(())
+    }
+}
+
+/// Holds an object against the hashes that receipts have of it.
+///
+/// Of the entries it may be any that was listed as it was: without an ETag, as files have none, an object
+/// that was replaced may be as long as the one before.
+fn check_hash(
+    object: &Object,
+    fetched: &PlannedObject,
+    entries: &[Converted],
+    problems: &mut Vec<Problem>,
+) {
+    let alike = entries.iter().filter(|entry| {
+        entry.object.size_bytes == fetched.size_bytes && entry.object.etag == fetched.etag
+    });
+    let hashes: Vec<&str> = alike.filter_map(|entry| entry.sha256.as_deref()).collect();
+    let own = object.inflated_sha256.as_deref().unwrap_or_default();
+    if !hashes.is_empty() && !hashes.contains(&own) {
+        problems.push(Problem::new(
+            &object.uri,
+            "the object has been altered since it was converted: its receipt has another hash of it",
+        ));
     }
 }
 

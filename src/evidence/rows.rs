@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::Int64Type;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMillisecondType};
 
 use super::bundle::{Bundle, Counted};
 use super::manifest::{Kind, Problem};
+use super::rebuilt::{Cells, RowCells, cells};
 use super::{Events, EvidenceError};
+use crate::event::column::Value as CellValue;
 use crate::event::schema::{self, Table};
 use crate::query::{QueryError, Session, Value};
 use crate::render::{Format, Layout, RenderError, RowWriter, json};
@@ -131,8 +133,14 @@ fn select(columns: &str, table: &str, ids: &[String]) -> String {
     format!("SELECT {columns} FROM {table} WHERE event_id IN ({ids}){order}")
 }
 
-/// Writes the rows of `events` and `operations` for these IDs, and the statements that give them.
-pub fn write(bundle: &mut Bundle, session: &Session, ids: &[String]) -> Result<(), EvidenceError> {
+/// Writes the rows of `events` and `operations` for these IDs, and the statements that give them;
+/// returns what the rows hold.
+pub fn write(
+    bundle: &mut Bundle,
+    session: &Session,
+    ids: &[String],
+) -> Result<RowCells, EvidenceError> {
+    let mut held = RowCells::default();
     for table in [schema::Events::NAME, schema::Operations::NAME] {
         let quoted = ids.iter().map(|id| format!("'{}'", id.replace('\'', "''")));
         let quoted: Vec<String> = quoted.collect();
@@ -143,17 +151,17 @@ pub fn write(bundle: &mut Bundle, session: &Session, ids: &[String]) -> Result<(
             })?;
         }
         for format in FORMATS {
-            write_table(bundle, session, (table, format), ids)?;
+            write_table(bundle, session, (table, format, ids), &mut held)?;
         }
     }
-    Ok(())
+    Ok(held)
 }
 
 fn write_table(
     bundle: &mut Bundle,
     session: &Session,
-    (table, format): (&str, Format),
-    ids: &[String],
+    (table, format, ids): (&str, Format, &[String]),
+    held: &mut RowCells,
 ) -> Result<(), EvidenceError> {
     let path = format!("rows/{table}.{}", format.ending());
     let rendered = |source| EvidenceError::Render {
@@ -167,12 +175,69 @@ fn write_table(
     for ids in ids.chunks(IDS_A_STATEMENT) {
         let (sql, values) = statement("*", table, ids);
         for batch in session.run(&sql, &values)? {
-            writer.write(&batch?).map_err(rendered)?;
+            let batch = batch?;
+            writer.write(&batch).map_err(rendered)?;
+            // Every format has the same rows, and what is held is a set.
+            match table == schema::Events::NAME {
+                true => hold_events(&batch, held),
+                false => hold_operations(&batch, held),
+            }
         }
     }
     writer.finish().map_err(rendered)?;
     bundle.end(&path, Kind::Rows, out)?;
     Ok(())
+}
+
+fn hold_events(batch: &RecordBatch, held: &mut RowCells) {
+    let (source, position) = (column(batch, "source"), column(batch, "source_position"));
+    for (row, cells) in rows_of::<schema::Events>(batch).into_iter().enumerate() {
+        let position = position.as_primitive::<Int64Type>().value(row);
+        let origin = (
+            source.as_string::<i32>().value(row).to_owned(),
+            u64::try_from(position).unwrap_or(0),
+        );
+        held.events.entry(origin).or_default().insert(cells);
+    }
+}
+
+fn hold_operations(batch: &RecordBatch, held: &mut RowCells) {
+    let id = column(batch, "event_id");
+    for (row, cells) in rows_of::<schema::Operations>(batch).into_iter().enumerate() {
+        let id = id.as_string::<i32>().value(row).to_owned();
+        held.operations.entry(id).or_default().insert(cells);
+    }
+}
+
+fn column<'b>(batch: &'b RecordBatch, name: &str) -> &'b ArrayRef {
+    batch
+        .column_by_name(name)
+        .expect("every table of a lake has all columns")
+}
+
+fn rows_of<T: Table>(batch: &RecordBatch) -> Vec<Cells> {
+    let columns = T::COLUMNS.iter().map(|wanted| column(batch, wanted.name));
+    let columns: Vec<&ArrayRef> = columns.collect();
+    let rows = 0..batch.num_rows();
+    rows.map(|row| cells(columns.iter().map(|column| cell(column, row))))
+        .collect()
+}
+
+/// A cell as converting has it in memory.
+fn cell(column: &ArrayRef, row: usize) -> Option<CellValue<'_>> {
+    if column.is_null(row) {
+        return None;
+    }
+    Some(match column.data_type() {
+        DataType::Boolean => CellValue::Flag(column.as_boolean().value(row)),
+        DataType::Int32 => CellValue::Number(column.as_primitive::<Int32Type>().value(row).into()),
+        DataType::Int64 => CellValue::Number(column.as_primitive::<Int64Type>().value(row)),
+        DataType::Timestamp(_, _) => {
+            let times = column.as_primitive::<TimestampMillisecondType>();
+            CellValue::Number(times.value(row))
+        }
+        _ => CellValue::Text(column.as_string::<i32>().value(row)),
+    })
 }
 
 /// Writes what a report ends in, its statement and its rows.

@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use crate::container::{Content, Encoding, Inflater, Window};
 
 /// The most bytes that a digest may have as it is stored, and the most log files that it may name.
-pub(super) const MAX_STORED_BYTES: u64 = 32 << 20;
+pub const MAX_STORED_BYTES: u64 = 32 << 20;
 const MAX_INFLATED_BYTES: usize = 64 << 20;
 
 /// How many times its stored bytes a digest may inflate to, beyond a small one: those of CloudTrail

@@ -21,9 +21,9 @@ mod rsa;
 mod verify;
 mod walk;
 
-pub use digest::{Digest, DigestError, LogFile, Previous, Sha256};
+pub use digest::{Digest, DigestError, LogFile, MAX_STORED_BYTES, Previous, Sha256};
 pub use keys::{KeyFileError, Keys};
-pub use name::is_of_trail;
+pub use name::{LAYOUT_ROOT, SIDECAR_ENDING, below_root, is_of_trail};
 pub use result::{
     Chain, ChainKind, DigestCounts, DigestResult, DigestStatus, EarlyEnd, Gap, LogResult,
     LogStatus, Note, Summary, Verdict,

@@ -6,10 +6,10 @@ use super::result::{Chain, ChainKind};
 use crate::archive::{ObjectKey, ObjectKind};
 
 /// How the metadata of a local digest is kept beside it: the output of `head-object`.
-pub(super) const SIDECAR_ENDING: &str = ".metadata.json";
+pub const SIDECAR_ENDING: &str = ".metadata.json";
 
 const S3_SCHEME: &str = "s3://";
-const LAYOUT_ROOT: &str = "AWSLogs/";
+pub const LAYOUT_ROOT: &str = "AWSLogs/";
 
 /// What the name of a digest tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,7 +138,7 @@ pub(super) fn earlier(time: Timestamp, by: SignedDuration) -> Timestamp {
 }
 
 /// The key from that `AWSLogs/` on which CloudTrail's folders follow.
-fn below_root(key: &str) -> Option<&str> {
+pub fn below_root(key: &str) -> Option<&str> {
     let rest = &key[ObjectKey::parse(key)?.prefix.len()..];
     rest.starts_with(LAYOUT_ROOT).then_some(rest)
 }

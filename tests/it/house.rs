@@ -40,6 +40,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "container",
             "convert",
             "event",
+            "integrity",
             "lake",
             "query",
             "render",

@@ -10,6 +10,7 @@ use dynatrail::archive::{S3Options, aws_config};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::digest_file::{entry, first, stored};
 use crate::bad_input::{record, wrapped};
 use crate::convert_s3::run_on;
 use crate::product::files;
@@ -65,12 +66,14 @@ fn a_bundle_from_s3_has_signatures() {
     let server = S3Server::start(root.path(), Faults::default());
     let logs = ["a", "b", "c"].map(|id| (log_key(id), wrapped(&[record(id)])));
     put(&server, &logs);
-    let digest = json!({"logFiles": [
-        {"s3Bucket": "trail-logs", "s3Object": log_key("a"), "hashValue": "00"},
-    ]});
+    let named = [
+        entry(&logs[0].0, b"something else"),
+        entry(&logs[1].0, &logs[1].1),
+        entry(&logs[2].0, &logs[2].1),
+    ];
     put(
         &server,
-        &[(DIGEST.to_owned(), digest.to_string().into_bytes())],
+        &[(DIGEST.to_owned(), stored(&first(DIGEST, &named)))],
     );
     let lake = "s3://lakes/dynamodb";
     let ended = run_on(&server, &["convert", "s3://trail-logs/", "--lake", lake]);

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::digest_file::{self, BUCKET};
 use super::{Case, as_map, commands, shell};
 use crate::bad_input::{record, wrapped};
 use crate::product::path;
 
-const BUCKET: &str = "trail-logs";
 const LOG: &str = "AWSLogs/111122223333/CloudTrail/us-east-1/2025/03/05/111122223333_CloudTrail_us-east-1_20250305T2355Z_Zk3uHxWbq0aPt7Ls.json.gz";
 
 fn digest_key(day: &str, hour: &str) -> String {
@@ -23,22 +23,23 @@ fn digest_key(day: &str, hour: &str) -> String {
 /// day after its delivery, and the second signs the first.
 fn signed_archive(folder: &Path) -> Option<()> {
     fs::write(folder.join("log"), wrapped(&[record("a")])).expect("written");
-    let first = json!({
-        "awsAccountId": "111122223333", "digestEndTime": "2025-03-06T00:00:00Z",
-        "digestStartTime": "2025-03-05T23:00:00Z", "digestS3Bucket": BUCKET,
-        "digestS3Object": digest_key("06", "00"), "digestPublicKeyFingerprint": "FINGERPRINT",
-        "previousDigestS3Object": null, "previousDigestSignature": null,
-        "logFiles": [{"s3Bucket": BUCKET, "s3Object": LOG, "hashValue": "HASH", "hashAlgorithm": "SHA-256"}]
-    });
-    let second = json!({
-        "digestEndTime": "2025-03-06T01:00:00Z", "digestS3Bucket": BUCKET,
-        "digestS3Object": digest_key("06", "01"), "previousDigestS3Object": digest_key("06", "00"),
-        "previousDigestSignature": "SIGNATURE", "logFiles": []
-    });
-    let unrelated = json!({
-        "digestS3Object": digest_key("06", "02"), "previousDigestS3Object": digest_key("06", "01"),
-        "logFiles": []
-    });
+    let log = json!({"s3Bucket": BUCKET, "s3Object": LOG, "hashValue": "HASH", "hashAlgorithm": "SHA-256"});
+    let mut first = digest_file::first(&digest_key("06", "00"), &[log]);
+    first["digestStartTime"] = "2025-03-05T23:00:00Z".into();
+    first["digestEndTime"] = "2025-03-06T00:00:00Z".into();
+    first["digestPublicKeyFingerprint"] = "FINGERPRINT".into();
+    let after = |hour: &str, before: &str| {
+        let mut digest = digest_file::first(&digest_key("06", hour), &[]);
+        digest["previousDigestS3Bucket"] = BUCKET.into();
+        digest["previousDigestS3Object"] = digest_key("06", before).into();
+        digest["previousDigestHashValue"] = "00".repeat(32).into();
+        digest["previousDigestHashAlgorithm"] = "SHA-256".into();
+        digest
+    };
+    let mut second = after("01", "00");
+    second["previousDigestSignature"] = "SIGNATURE".into();
+    let mut unrelated = after("02", "01");
+    unrelated["previousDigestSignature"] = "00".into();
     for (name, digest) in [("first", first), ("second", second), ("third", unrelated)] {
         fs::write(folder.join(name), digest.to_string()).expect("written");
     }
