@@ -145,91 +145,26 @@ impl ObjectStatus {
 }
 
 /// What a unit did with an object.
+///
+/// Every run reads those of all units, and does so as [`SeenObject`](super::seen::SeenObject): serde
+/// buffers what is flattened, which is several times slower.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "StoredObject", into = "StoredObject")]
 pub struct ObjectReceipt {
+    #[serde(flatten)]
     pub object: PlannedObject,
     pub status: ObjectStatus,
     /// What is wrong, in words.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<String>,
     pub inflated_bytes: u64,
     /// Gzip members, where there is more than the one that AWS writes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub gzip_members: Option<u32>,
     /// Of the inflated bytes, hexadecimal; where the run was to hash them and all were read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sha256: Option<String>,
+    #[serde(flatten)]
     pub counts: RecordCounts,
-}
-
-/// An [`ObjectReceipt`] as it is stored. Written out, since serde's `flatten` reads several times
-/// slower, and every run reads them all.
-#[derive(Serialize, Deserialize)]
-struct StoredObject {
-    uri: String,
-    size_bytes: u64,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    etag: Option<String>,
-    #[serde(skip_serializing_if = "is_zero", default)]
-    replaces: u32,
-    status: ObjectStatus,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    problem: Option<String>,
-    inflated_bytes: u64,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    gzip_members: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    sha256: Option<String>,
-    seen: u64,
-    kept: u64,
-    not_selected: u64,
-    duplicate: u64,
-    quarantined: u64,
-}
-
-impl From<StoredObject> for ObjectReceipt {
-    fn from(stored: StoredObject) -> Self {
-        Self {
-            object: PlannedObject {
-                uri: stored.uri,
-                size_bytes: stored.size_bytes,
-                etag: stored.etag,
-                replaces: stored.replaces,
-            },
-            status: stored.status,
-            problem: stored.problem,
-            inflated_bytes: stored.inflated_bytes,
-            gzip_members: stored.gzip_members,
-            sha256: stored.sha256,
-            counts: RecordCounts {
-                seen: stored.seen,
-                kept: stored.kept,
-                not_selected: stored.not_selected,
-                duplicate: stored.duplicate,
-                quarantined: stored.quarantined,
-            },
-        }
-    }
-}
-
-impl From<ObjectReceipt> for StoredObject {
-    fn from(receipt: ObjectReceipt) -> Self {
-        let ObjectReceipt { object, counts, .. } = receipt;
-        Self {
-            uri: object.uri,
-            size_bytes: object.size_bytes,
-            etag: object.etag,
-            replaces: object.replaces,
-            status: receipt.status,
-            problem: receipt.problem,
-            inflated_bytes: receipt.inflated_bytes,
-            gzip_members: receipt.gzip_members,
-            sha256: receipt.sha256,
-            seen: counts.seen,
-            kept: counts.kept,
-            not_selected: counts.not_selected,
-            duplicate: counts.duplicate,
-            quarantined: counts.quarantined,
-        }
-    }
 }
 
 /// Records by what became of them: `seen` is the sum of the others.

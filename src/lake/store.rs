@@ -59,6 +59,9 @@ pub enum Store {
     },
 }
 
+/// How often a folder is listed whose answer breaks off.
+const LIST_ATTEMPTS: usize = 5;
+
 impl Store {
     pub fn local(root: impl Into<PathBuf>) -> Self {
         Self::Local { root: root.into() }
@@ -138,14 +141,12 @@ impl Store {
                 ..
             } => {
                 let location = self.location(folder);
-                let listing = client.list(Some(&location)).try_collect::<Vec<_>>();
-                let strip = if prefix.is_empty() {
-                    0
-                } else {
-                    prefix.len() + 1
-                };
-                runtime
-                    .block_on(listing)
+                let strip = prefix.len() + usize::from(!prefix.is_empty());
+                let once = |_| runtime.block_on(client.list(Some(&location)).try_collect());
+                // The client does not ask again where an answer broke off.
+                let listed: Result<Vec<_>, _> =
+                    (1..LIST_ATTEMPTS).fold(once(0), |listed, n| listed.or_else(|_| once(n)));
+                listed
                     .map_err(|source| self.remote("list", folder, source))?
                     .into_iter()
                     .map(|meta| (meta.location.as_ref()[strip..].to_owned(), meta.size))
