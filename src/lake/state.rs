@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::receipt::{EventFilter, Part, Plan, Receipt, RecordCounts, Settlement};
+use super::receipt::{EventFilter, Part, Plan, PlannedUnit, Receipt, RecordCounts, Settlement};
 use super::seen::{SeenObject, SeenObjects};
 use super::{FORMAT, LakeError, Store, integrity};
 use crate::event::schema::{Events, Operations, Receipts, Table};
@@ -54,8 +54,8 @@ pub struct Unfinished {
     pub path: String,
     pub filter: EventFilter,
     pub hashes: bool,
-    /// All units of the plan, with or without a receipt.
-    pub units: Vec<super::PlannedUnit>,
+    /// Units of the plan; those with a receipt are done.
+    pub units: Vec<PlannedUnit>,
 }
 
 /// A lake's state.
@@ -169,6 +169,13 @@ impl LakeState {
             .collect();
         parts.sort_by(|a, b| a.path.cmp(&b.path));
         parts
+    }
+
+    /// The units of a plan that are not done.
+    pub fn units_left<'p>(&self, plan: &'p Unfinished) -> Vec<&'p PlannedUnit> {
+        let units = plan.units.iter();
+        let left = units.filter(|unit| !self.receipts.contains_key(&unit.unit));
+        left.collect()
     }
 
     /// The event dates that a unit wrote.

@@ -18,12 +18,13 @@ const SILENT_AFTER: u64 = 3;
 /// Days without any key after which the whole archive is silent.
 const SILENT_DAYS: i32 = 1;
 
-/// What is missing, in words, with the numbers that may change left out of the names.
+/// What is missing, in words, with the numbers that may change left out of the names. `now` is none
+/// where the newest deliveries were not read: there is no silence then.
 pub fn losses(
     evidence: &Evidence,
     integrity: Option<&VerifySummary>,
     convert: &Summary,
-    now: Timestamp,
+    now: Option<Timestamp>,
 ) -> Vec<CoverageLoss> {
     let mut losses = Vec::new();
     let mut lose = |id: String, sentence: String| losses.push(CoverageLoss { id, sentence });
@@ -36,7 +37,8 @@ pub fn losses(
             ),
         );
     }
-    for last in &evidence.last_deliveries {
+    let last_deliveries = evidence.last_deliveries.iter();
+    for (last, now) in last_deliveries.filter_map(|last| Some((last, now?))) {
         let silent_hours = (now.as_millisecond() - last.hour_ms) / HOUR_MS;
         if silent_hours > (last.every_hours * SILENT_AFTER) as i64 {
             let since = Timestamp::from_millisecond(last.hour_ms)
