@@ -106,7 +106,7 @@ pub fn run(
     ended?;
     // Until here an early end leaves the plans, and with them what is to be settled.
     for plan in std::mem::take(&mut run.lake.unfinished) {
-        match run.lake.units_left(&plan).is_empty() {
+        match plan.units.is_empty() {
             true => store.delete(&plan.path).map_err(LakeError::from)?,
             false => run.lake.unfinished.push(plan),
         }
@@ -150,11 +150,13 @@ impl Run<'_> {
     }
 
     fn finish_plans(&mut self) -> Result<(), ConvertError> {
-        for plan in std::mem::take(&mut self.lake.unfinished) {
+        for mut plan in std::mem::take(&mut self.lake.unfinished) {
             tracing::info!(units = plan.units.len(), "finishing an interrupted run");
             for unit in &plan.units {
                 self.dates.extend(self.lake.dates_of(&unit.unit));
             }
+            let receipts = &self.lake.receipts;
+            plan.units.retain(|unit| !receipts.contains_key(&unit.unit));
             let rules = &self.workshop.rules;
             let rules = rules.with(plan.filter.clone(), plan.hashes);
             let workshop = self.workshop.with_rules(rules);
@@ -185,8 +187,8 @@ impl Run<'_> {
                 Known::New => new.push(object),
             }
         }
-        let mut left = self.lake.unfinished.iter();
-        if left.any(|plan| !self.lake.units_left(plan).is_empty()) {
+        let mut plans = self.lake.unfinished.iter();
+        if plans.any(|plan| !plan.units.is_empty()) {
             // They may stand in that plan: planned once more, they would be converted twice.
             self.summary.objects.deferred += new.len() as u64;
             return Ok(());
@@ -221,13 +223,13 @@ impl Run<'_> {
         mut plan: Unfinished,
         add: fn(&mut Summary, &Receipt),
     ) -> Result<u64, ConvertError> {
-        let mut units = self.lake.units_left(&plan);
         let mut budget = self.budget();
-        let fitting = units.iter().take_while(|unit| {
+        let fitting = plan.units.iter().take_while(|unit| {
             let sizes = unit.objects.iter().map(|object| object.size_bytes);
             budget.takes(sizes.sum())
         });
-        units.truncate(fitting.count());
+        let units = &plan.units[..fitting.count()];
+        let mut done = 0;
         let Self {
             store,
             lake,
@@ -236,7 +238,8 @@ impl Run<'_> {
             bounds,
             ..
         } = self;
-        let ended = run_units(workshop, store, &units, bounds.deadline, |receipt| {
+        let ended = run_units(workshop, store, units, bounds.deadline, |receipt| {
+            done += 1;
             add(summary, &receipt);
             dates.extend(receipt.parts.iter().map(|part| part.dt.clone()));
             lake.add_receipt(receipt);
@@ -244,8 +247,8 @@ impl Run<'_> {
         for unit in self.lake.seen.replaced_in_units().into_keys() {
             self.dates.extend(self.lake.dates_of(unit));
         }
-        let receipts = &self.lake.receipts;
-        plan.units.retain(|unit| !receipts.contains_key(&unit.unit));
+        // They end in their order. A receipt tells nothing here: a unit that failed has one too.
+        plan.units.drain(..done);
         let left = plan.units.iter().map(|unit| unit.objects.len() as u64);
         let left = left.sum();
         // Finished or not: it is deleted when what it has converted is settled.
@@ -260,7 +263,7 @@ impl Run<'_> {
 fn run_units(
     workshop: &Workshop,
     store: &Store,
-    units: &[&PlannedUnit],
+    units: &[PlannedUnit],
     deadline: Option<Instant>,
     mut done: impl FnMut(Receipt),
 ) -> Result<(), ConvertError> {

@@ -54,7 +54,8 @@ pub struct Unfinished {
     pub path: String,
     pub filter: EventFilter,
     pub hashes: bool,
-    /// Units of the plan; those with a receipt are done.
+    /// All units of the plan, with or without a receipt; after a run that did not come to its end those
+    /// that are left.
     pub units: Vec<PlannedUnit>,
 }
 
@@ -169,13 +170,6 @@ impl LakeState {
             .collect();
         parts.sort_by(|a, b| a.path.cmp(&b.path));
         parts
-    }
-
-    /// The units of a plan that are not done.
-    pub fn units_left<'p>(&self, plan: &'p Unfinished) -> Vec<&'p PlannedUnit> {
-        let units = plan.units.iter();
-        let left = units.filter(|unit| !self.receipts.contains_key(&unit.unit));
-        left.collect()
     }
 
     /// The event dates that a unit wrote.

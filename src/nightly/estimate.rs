@@ -68,8 +68,9 @@ impl Estimate {
         }
         if let Some(lake) = lake {
             let plans = lake.unfinished.iter();
-            let units = plans.flat_map(|plan| lake.units_left(plan));
-            let objects = units.map(|unit| unit.objects.len() as u64);
+            let units = plans.flat_map(|plan| &plan.units);
+            let left = units.filter(|unit| !lake.receipts.contains_key(&unit.unit));
+            let objects = left.map(|unit| unit.objects.len() as u64);
             estimate.objects_left_by_earlier_runs = objects.sum();
         }
         let is_remote = listing.objects.iter().any(|object| object.etag.is_some());
