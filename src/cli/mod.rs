@@ -24,6 +24,7 @@ mod verify_lines;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// How a command ended.
@@ -111,11 +112,21 @@ pub fn command() -> clap::Command {
 /// The process's command line, and what a file adds to it.
 fn parse() -> anyhow::Result<Cli> {
     let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
-    let matches = Cli::command().get_matches_from(&arguments);
-    let cli = Cli::from_arg_matches(&matches)?;
-    match nightly::is_asked(&cli.command) {
-        true => nightly::with_file(arguments, &matches),
-        false => Ok(cli),
+    let judged = Cli::command().try_get_matches_from(&arguments);
+    let given = match &judged {
+        Ok(matches) => matches.clone(),
+        // What an option requires may stand in the file.
+        Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => Cli::command()
+            .ignore_errors(true)
+            .get_matches_from(&arguments),
+        Err(error) => error.exit(),
+    };
+    match nightly::with_file(arguments, &given)? {
+        Some(cli) => Ok(cli),
+        None => {
+            let matches = judged.unwrap_or_else(|error| error.exit());
+            Ok(Cli::from_arg_matches(&matches)?)
+        }
     }
 }
 

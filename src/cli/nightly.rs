@@ -19,7 +19,7 @@ use super::report::choice::{ChoiceArgs, LevelArg, SiteArgs};
 use super::selection::SelectionArgs;
 use super::terminal::LogFormat;
 use super::verified::VerifyArgs;
-use super::{Cli, Command, Manner, Outcome};
+use super::{Cli, Manner, Outcome};
 use crate::archive::parse_since;
 use crate::report::config::FILE_NAME;
 
@@ -165,15 +165,16 @@ fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "more than nothing, and less than 18 EB".to_owned())
 }
 
-/// The arguments with those of the configuration file behind them.
-pub fn with_file(arguments: Vec<OsString>, matches: &ArgMatches) -> anyhow::Result<Cli> {
-    let given = matches
-        .subcommand_matches("nightly")
-        .context("only nightly reads its options from a file")?;
+/// The arguments with those of the configuration file behind them, if it is a command that reads its
+/// options from a file, and there is one.
+pub fn with_file(arguments: Vec<OsString>, matches: &ArgMatches) -> anyhow::Result<Option<Cli>> {
+    let Some(given) = matches.subcommand_matches("nightly") else {
+        return Ok(None);
+    };
     let named = given.get_one::<PathBuf>("config").cloned();
     let own = PathBuf::from(FILE_NAME);
     let Some(path) = named.or_else(|| own.is_file().then_some(own)) else {
-        return Ok(Cli::from_arg_matches(matches)?);
+        return Ok(None);
     };
     let command = Cli::command();
     let nightly = command
@@ -189,12 +190,7 @@ pub fn with_file(arguments: Vec<OsString>, matches: &ArgMatches) -> anyhow::Resu
         let text = error.render().to_string();
         anyhow::anyhow!("with [nightly] of {}: {text}", path.display())
     })?;
-    Ok(Cli::from_arg_matches(&matches)?)
-}
-
-/// Whether the command is one that reads its options from a file too.
-pub fn is_asked(command: &Command) -> bool {
-    matches!(command, Command::Nightly(_))
+    Ok(Some(Cli::from_arg_matches(&matches)?))
 }
 
 pub fn run(args: &Args, manner: Manner) -> anyhow::Result<Outcome> {

@@ -55,7 +55,8 @@ pub enum ConvertError {
 pub struct Bounds {
     /// What becomes of objects whose content changed under their names.
     pub changed: OnChange,
-    /// Compressed bytes of new objects, the oldest first; at least one object is taken.
+    /// Compressed bytes: of what earlier runs have left in whole units, then of new objects, the
+    /// oldest first. At least one of these is taken.
     pub max_bytes: Option<u64>,
     /// No unit begins later.
     pub deadline: Option<Instant>,
@@ -88,8 +89,6 @@ pub fn run(
         bounds,
         summary: Summary::of_listing(&listing),
         dates: BTreeSet::new(),
-        finished_plans: Vec::new(),
-        has_unfinished_plan: false,
         lake,
     };
     let converted = run
@@ -106,8 +105,11 @@ pub fn run(
     };
     ended?;
     // Until here an early end leaves the plans, and with them what is to be settled.
-    for plan in run.finished_plans {
-        store.delete(&plan).map_err(LakeError::from)?;
+    for plan in std::mem::take(&mut run.lake.unfinished) {
+        match plan.units.is_empty() {
+            true => store.delete(&plan.path).map_err(LakeError::from)?,
+            false => run.lake.unfinished.push(plan),
+        }
     }
     Ok(run.summary)
 }
@@ -121,24 +123,44 @@ struct Run<'r> {
     summary: Summary,
     /// Event dates that were written to.
     dates: BTreeSet<String>,
-    finished_plans: Vec<String>,
-    /// Whether there was no time to finish what an earlier run had left.
-    has_unfinished_plan: bool,
+}
+
+/// The compressed bytes that a run may read.
+struct Budget {
+    bytes: u64,
+    max_bytes: u64,
+}
+
+impl Budget {
+    /// Whether so much more is read. The first always is: every run comes further.
+    fn takes(&mut self, size_bytes: u64) -> bool {
+        let is_first = self.bytes == 0;
+        self.bytes = self.bytes.saturating_add(size_bytes.max(1));
+        is_first || self.bytes <= self.max_bytes
+    }
 }
 
 impl Run<'_> {
+    /// What is left of the budget.
+    fn budget(&self) -> Budget {
+        Budget {
+            bytes: self.summary.compressed_bytes,
+            max_bytes: self.bounds.max_bytes.unwrap_or(u64::MAX),
+        }
+    }
+
     fn finish_plans(&mut self) -> Result<(), ConvertError> {
-        for plan in std::mem::take(&mut self.lake.unfinished) {
+        for mut plan in std::mem::take(&mut self.lake.unfinished) {
             tracing::info!(units = plan.units.len(), "finishing an interrupted run");
             for unit in &plan.units {
                 self.dates.extend(self.lake.dates_of(&unit.unit));
             }
-            let mut units = plan.units;
-            units.retain(|unit| !self.lake.receipts.contains_key(&unit.unit));
-            let rules = self.workshop.rules.with(plan.filter, plan.hashes);
+            let receipts = &self.lake.receipts;
+            plan.units.retain(|unit| !receipts.contains_key(&unit.unit));
+            let rules = &self.workshop.rules;
+            let rules = rules.with(plan.filter.clone(), plan.hashes);
             let workshop = self.workshop.with_rules(rules);
-            let left = self.run_plan(&workshop, &units, plan.path, Summary::add_resumed)?;
-            self.has_unfinished_plan |= left > 0;
+            self.run_plan(&workshop, plan, Summary::add_resumed)?;
         }
         Ok(())
     }
@@ -156,7 +178,7 @@ impl Run<'_> {
             match self.lake.seen.judge(&object, &rules.filter) {
                 Known::Done => self.summary.objects.already_done += 1,
                 Known::Changed { .. } if self.bounds.changed == OnChange::Refuse => {
-                    self.summary.refuse_changed(&object);
+                    self.summary.refuse_changed(object);
                 }
                 Known::Changed { contents } => {
                     object.replaces = contents;
@@ -165,15 +187,14 @@ impl Run<'_> {
                 Known::New => new.push(object),
             }
         }
-        if self.has_unfinished_plan {
+        let mut plans = self.lake.unfinished.iter();
+        if plans.any(|plan| !plan.units.is_empty()) {
             // They may stand in that plan: planned once more, they would be converted twice.
             self.summary.objects.deferred += new.len() as u64;
             return Ok(());
         }
         let mut units = plan_units(new, rules);
-        if let Some(max_bytes) = self.bounds.max_bytes {
-            self.summary.objects.deferred += cut(&mut units, max_bytes, rules);
-        }
+        self.summary.objects.deferred += cut(&mut units, self.budget(), rules);
         if units.is_empty() {
             return Ok(());
         }
@@ -184,22 +205,31 @@ impl Run<'_> {
             units,
         };
         let path = state::write_plan(self.store, &plan_name(&plan), &plan)?;
-        let left = self.run_plan(self.workshop, &plan.units, path, Summary::add)?;
+        let plan = Unfinished {
+            path,
+            filter: plan.filter,
+            hashes: plan.hashes,
+            units: plan.units,
+        };
+        let left = self.run_plan(self.workshop, plan, Summary::add)?;
         self.summary.objects.deferred += left;
         Ok(())
     }
 
-    /// Runs units of a plan; returns how many of their objects there was no time for. Without any the
-    /// plan is finished.
+    /// Runs the units of a plan, as far as budget and time reach; returns how many objects are left.
     fn run_plan(
         &mut self,
         workshop: &Workshop,
-        units: &[PlannedUnit],
-        path: String,
+        mut plan: Unfinished,
         add: fn(&mut Summary, &Receipt),
     ) -> Result<u64, ConvertError> {
-        let objects = units.iter().map(|unit| unit.objects.len() as u64);
-        let mut left: u64 = objects.sum();
+        let mut budget = self.budget();
+        let fitting = plan.units.iter().take_while(|unit| {
+            let sizes = unit.objects.iter().map(|object| object.size_bytes);
+            budget.takes(sizes.sum())
+        });
+        let units = &plan.units[..fitting.count()];
+        let mut done = 0;
         let Self {
             store,
             lake,
@@ -209,7 +239,7 @@ impl Run<'_> {
             ..
         } = self;
         let ended = run_units(workshop, store, units, bounds.deadline, |receipt| {
-            left -= receipt.objects.len() as u64;
+            done += 1;
             add(summary, &receipt);
             dates.extend(receipt.parts.iter().map(|part| part.dt.clone()));
             lake.add_receipt(receipt);
@@ -217,23 +247,19 @@ impl Run<'_> {
         for unit in self.lake.seen.replaced_in_units().into_keys() {
             self.dates.extend(self.lake.dates_of(unit));
         }
-        ended?;
-        match left {
-            0 => self.finished_plans.push(path),
-            // Whoever reads the lake is told that there is more to come.
-            _ => self.lake.unfinished.push(Unfinished {
-                path,
-                filter: workshop.rules.filter.clone(),
-                hashes: workshop.rules.hashes,
-                units: Vec::new(),
-            }),
-        }
-        Ok(left)
+        // They end in their order. A receipt tells nothing here: a unit that failed has one too.
+        plan.units.drain(..done);
+        let left = plan.units.iter().map(|unit| unit.objects.len() as u64);
+        let left = left.sum();
+        // Finished or not: it is deleted when what it has converted is settled.
+        self.lake.unfinished.push(plan);
+        ended.map(|()| left)
     }
 }
 
-/// Runs the units in their order, as far as the time reaches. Each is fetched while the one before it is decoded, and decoded
-/// while the one before it is finished: so neither the cores nor the network wait.
+/// Runs the units in their order, as far as the time reaches. Each is fetched while the one before it
+/// is decoded, and decoded while the one before it is finished: so neither the cores nor the network
+/// wait.
 fn run_units(
     workshop: &Workshop,
     store: &Store,
@@ -318,18 +344,14 @@ fn plan_units(objects: Vec<PlannedObject>, rules: &Rules) -> Vec<PlannedUnit> {
     units
 }
 
-/// Leaves out what lies beyond so many compressed bytes; returns how many objects that are.
-fn cut(units: &mut Vec<PlannedUnit>, max_bytes: u64, rules: &Rules) -> u64 {
+/// Leaves out what lies beyond the budget; returns how many objects that are.
+fn cut(units: &mut Vec<PlannedUnit>, mut budget: Budget, rules: &Rules) -> u64 {
     let objects = |units: &[PlannedUnit]| units.iter().map(|u| u.objects.len() as u64).sum::<u64>();
     let before = objects(units);
-    let mut bytes = 0;
     let mut kept = Vec::new();
     for unit in units.drain(..) {
-        let fitting = unit.objects.iter().take_while(|object| {
-            let is_first = bytes == 0;
-            bytes += object.size_bytes.max(1);
-            is_first || bytes <= max_bytes
-        });
+        let fitting = unit.objects.iter();
+        let fitting = fitting.take_while(|object| budget.takes(object.size_bytes));
         match fitting.count() {
             0 => break,
             all if all == unit.objects.len() => kept.push(unit),

@@ -34,6 +34,9 @@ pub struct Summary {
     /// Problems beyond those named.
     pub further_problems: u64,
     pub identities: Identities,
+    /// The objects counted as changed, as they are listed now.
+    #[serde(skip)]
+    pub refused: Vec<PlannedObject>,
 }
 
 /// Objects by what became of them: `listed` is the sum of the others.
@@ -140,13 +143,23 @@ impl Summary {
     }
 
     /// Counts an object that has another content than the one that was converted.
-    pub fn refuse_changed(&mut self, object: &PlannedObject) {
+    pub fn refuse_changed(&mut self, object: PlannedObject) {
         self.objects.failed += 1;
         self.objects.changed += 1;
         self.problem(
             &object.uri,
             "its size or ETag changed since it was converted: not read, what the lake has of it \
              stays; --changed redo takes the new content instead",
+        );
+        self.refused.push(object);
+    }
+
+    /// Names an object that an earlier run refused and that is not listed: it is in no count.
+    pub fn miss_refused(&mut self, uri: &str) {
+        self.problem(
+            uri,
+            "its size or ETag had changed since it was converted, and now it is not listed: what \
+             the lake has of it stays; --changed redo accepts that",
         );
     }
 

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::receipt::{EventFilter, Part, Plan, Receipt, RecordCounts, Settlement};
+use super::receipt::{EventFilter, Part, Plan, PlannedUnit, Receipt, RecordCounts, Settlement};
 use super::seen::{SeenObject, SeenObjects};
 use super::{FORMAT, LakeError, Store, integrity};
 use crate::event::schema::{Events, Operations, Receipts, Table};
@@ -57,8 +57,9 @@ pub struct Unfinished {
     pub path: String,
     pub filter: EventFilter,
     pub hashes: bool,
-    /// All units of the plan, with or without a receipt.
-    pub units: Vec<super::PlannedUnit>,
+    /// All units of the plan, with or without a receipt; after a run that did not come to its end those
+    /// that are left.
+    pub units: Vec<PlannedUnit>,
 }
 
 /// A lake's state.

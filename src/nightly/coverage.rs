@@ -13,12 +13,13 @@ use crate::signal::CoverageLoss;
 /// Days without any key after which the whole archive is silent.
 const SILENT_DAYS: i32 = 1;
 
-/// What is missing, in words, with the numbers that may change left out of the names.
+/// What is missing, in words, with the numbers that may change left out of the names. `now` is none
+/// where the newest deliveries were not read: there is no silence then.
 pub fn losses(
     evidence: &Evidence,
     integrity: Option<&VerifySummary>,
     convert: &Summary,
-    now: Timestamp,
+    now: Option<Timestamp>,
 ) -> Vec<CoverageLoss> {
     let mut losses = Vec::new();
     let mut lose = |id: String, sentence: String| losses.push(CoverageLoss { id, sentence });
@@ -31,11 +32,10 @@ pub fn losses(
             ),
         );
     }
-    let now = end_of_window(evidence).map_or(now, |end| end.min(now));
-    let silent: Vec<&LastDelivery> = evidence
-        .last_deliveries
-        .iter()
-        .filter(|last| last.is_silent_at(now.as_millisecond()))
+    let now = now.map(|now| end_of_window(evidence).map_or(now, |end| end.min(now)));
+    let last_deliveries = evidence.last_deliveries.iter();
+    let silent: Vec<&LastDelivery> = last_deliveries
+        .filter(|last| now.is_some_and(|now| last.is_silent_at(now.as_millisecond())))
         .collect();
     for last in &silent {
         lose(

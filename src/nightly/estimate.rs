@@ -66,9 +66,13 @@ impl Estimate {
                 }
             }
         }
-        let plans = lake.into_iter().flat_map(|lake| &lake.unfinished);
-        let units = plans.flat_map(|plan| &plan.units);
-        estimate.objects_left_by_earlier_runs = units.map(|unit| unit.objects.len() as u64).sum();
+        if let Some(lake) = lake {
+            let plans = lake.unfinished.iter();
+            let units = plans.flat_map(|plan| &plan.units);
+            let left = units.filter(|unit| !lake.receipts.contains_key(&unit.unit));
+            let objects = left.map(|unit| unit.objects.len() as u64);
+            estimate.objects_left_by_earlier_runs = objects.sum();
+        }
         let is_remote = listing.objects.iter().any(|object| object.etag.is_some());
         if is_remote {
             estimate.list_requests = listing.listed.div_ceil(KEYS_A_LIST);

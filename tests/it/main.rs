@@ -21,6 +21,7 @@ mod lake;
 mod limits;
 mod lock;
 mod nightly;
+mod nightly_course;
 mod nightly_told;
 mod nights;
 mod operation;

@@ -12,13 +12,13 @@ use crate::product::{Ended, dynatrail, export, files, path, run};
 use crate::s3_server::{Faults, S3Server};
 
 /// A bucket, or folder, with a night's objects around today.
-struct Site {
-    folder: tempfile::TempDir,
-    today: Date,
+pub struct Site {
+    pub folder: tempfile::TempDir,
+    pub today: Date,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
         let site = Self {
             folder: tempfile::tempdir().expect("temp folder"),
@@ -29,16 +29,16 @@ impl Site {
         site
     }
 
-    fn archive(&self) -> PathBuf {
+    pub fn archive(&self) -> PathBuf {
         self.folder.path().join("trail-logs")
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub fn at(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Delivers an object some days ago with events of that day.
-    fn deliver(&self, days_ago: i64, name: &str, ids: &[&str]) -> PathBuf {
+    pub fn deliver(&self, days_ago: i64, name: &str, ids: &[&str]) -> PathBuf {
         let day = self.today.checked_sub(days_ago.days()).expect("a day");
         let folder = self.archive().join(format!(
             "AWSLogs/111122223333/CloudTrail/us-east-1/{}",
@@ -60,7 +60,7 @@ impl Site {
         file
     }
 
-    fn night(&self, more: &[&str]) -> (Ended, Value) {
+    pub fn night(&self, more: &[&str]) -> (Ended, Value) {
         let (archive, lake, out) = (self.archive(), self.at("lake"), self.at("out"));
         let fixed = [
             "nightly",
@@ -76,7 +76,7 @@ impl Site {
 }
 
 /// A choice that fits no report: they have tests of their own, and take their time.
-const NO_REPORTS: [&str; 4] = ["--topic", "evidence", "--level", "critical"];
+pub const NO_REPORTS: [&str; 4] = ["--topic", "evidence", "--level", "critical"];
 
 fn summary(out: &Path) -> Value {
     let text = fs::read_to_string(out.join("summary.json")).expect("a summary");

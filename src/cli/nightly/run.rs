@@ -25,12 +25,12 @@ use crate::convert::keep::Keep;
 use crate::convert::rules::{MAX_KEPT_BYTES, Rules};
 use crate::convert::summary::Summary;
 use crate::convert::unit::error_chain;
-use crate::convert::{self, Bounds, ConvertError, Progress, Workshop};
+use crate::convert::{self, Bounds, ConvertError, OnChange, Progress, Workshop};
 use crate::integrity;
 use crate::lake::{Holder, LakeError, LakeState, Lock, Store};
 use crate::nightly::coverage;
 use crate::nightly::estimate::Estimate;
-use crate::nightly::look_back::{self, Scope};
+use crate::nightly::look_back::{LookBack, Scope};
 use crate::nightly::summary::{Findings, Listed, Night, Reports, Status};
 use crate::query::{Dates, Session};
 use crate::report::catalogue::Report;
@@ -49,7 +49,8 @@ pub fn dry_run(args: &Args, place: &str, manner: Manner) -> anyhow::Result<Outco
     let keep = args.what.keep()?;
     let lake = LakeState::find(&store, &keep.describe())?;
     let archive = open_archive(args)?;
-    let selection = selection(args, &store, lake.as_ref())?;
+    let look_back = LookBack::read(&store, &scope(args))?;
+    let selection = selection(args, &look_back, lake.as_ref())?;
     let listing = runtime.block_on(archive.list(&selection, &|_| ()));
     let estimate = Estimate::of(&listing, lake.as_ref(), &args.what.filter(&selection));
     out::print_estimate(&estimate)?;
@@ -191,16 +192,21 @@ fn open_archive(args: &Args) -> anyhow::Result<Archive> {
     Ok(Archive::open(sources, args.s3.options()))
 }
 
-fn scope(args: &Args, selection: &Selection) -> Scope {
+fn scope(args: &Args) -> Scope {
+    let selection = args.what.of_all_times();
     Scope {
         sources: args.sources.clone(),
-        accounts: selection.accounts.clone(),
-        regions: selection.regions.clone(),
+        accounts: selection.accounts,
+        regions: selection.regions,
     }
 }
 
 /// What is listed: of the asked dates, or since the last complete run.
-fn selection(args: &Args, store: &Store, lake: Option<&LakeState>) -> anyhow::Result<Selection> {
+fn selection(
+    args: &Args,
+    look_back: &LookBack,
+    lake: Option<&LakeState>,
+) -> anyhow::Result<Selection> {
     let mut selection = args.what.of_all_times();
     let asked = &args.back_fill;
     if let (Some(since), Some(until)) = (asked.since, asked.until) {
@@ -209,8 +215,7 @@ fn selection(args: &Args, store: &Store, lake: Option<&LakeState>) -> anyhow::Re
     selection.last_key_date = asked.until;
     selection.first_key_date = match (asked.since, lake) {
         (None, Some(lake)) if asked.until.is_none() => {
-            let scope = scope(args, &selection);
-            look_back::first_key_date(store, lake, &scope, selection.late_days)?
+            look_back.first_key_date(lake, selection.late_days)
         }
         (since, _) => since,
     };
@@ -250,7 +255,8 @@ impl Steps<'_> {
         site: &mut Site,
     ) -> anyhow::Result<Outcome> {
         let archive = open_archive(self.args)?;
-        let selection = selection(self.args, store, Some(&lake))?;
+        let mut look_back = LookBack::read(store, &scope(self.args))?;
+        let selection = selection(self.args, &look_back, Some(&lake))?;
         self.night.listing = Some(Listed {
             first_key_date: selection.first_key_date.map(|date| date.to_string()),
             last_key_date: selection.last_key_date.map(|date| date.to_string()),
@@ -259,6 +265,7 @@ impl Steps<'_> {
         let listing = list(&archive, &selection, self.runtime, self.manner);
         let listing = self.args.s3.name_profile(listing)?;
         let is_listed = listing.failures.is_empty();
+        look_back.look_at(&listing.objects);
         let logs = site.keys.as_ref().map(|_| listing.objects.clone());
         let workshop = Workshop {
             archive: Arc::new(archive),
@@ -271,12 +278,25 @@ impl Steps<'_> {
             runtime: self.runtime.handle().clone(),
             progress: self.progress.clone(),
         };
-        let Some(summary) = self.convert(&workshop, store, &mut lake, listing)? else {
+        let Some(mut summary) = self.convert(&workshop, store, &mut lake, listing)? else {
             return Ok(self.interrupted());
         };
-        if is_listed && summary.objects.deferred == 0 && !self.is_back_fill() {
-            let scope = scope(self.args, &selection);
-            look_back::remember(store, &scope, self.clock.today())?;
+        look_back.refuse(std::mem::take(&mut summary.refused), &lake);
+        let is_whole = is_listed && summary.objects.deferred == 0;
+        if !self.is_back_fill() {
+            if is_whole && self.args.what.on_change() == OnChange::Redo {
+                look_back.forget_missing();
+            }
+            for uri in look_back.missing() {
+                summary.miss_refused(uri);
+            }
+        }
+        if is_whole && selection.last_key_date.is_none() {
+            look_back.list(selection.first_key_date, self.clock.today());
+        }
+        look_back.write(store, scope(self.args))?;
+        for problem in summary.problems.iter().filter(|_| !self.manner.quiet) {
+            tell(&format!("{}: {}", problem.object, problem.problem));
         }
         self.night.convert = Some(summary);
         if let (Some(keys), Some(logs)) = (site.keys.take(), logs) {
@@ -311,9 +331,13 @@ impl Steps<'_> {
         self.found = RunFindings::of(&run)?;
         if let Some(convert) = &self.night.convert {
             let integrity = self.night.integrity.as_ref();
-            let now = self.clock.started;
+            // What was not asked for, or left for the next run, is not silent.
+            let is_up_to_now = self.args.back_fill.until.is_none()
+                && convert.objects.deferred == 0
+                && lake.unfinished.is_empty();
+            let now = is_up_to_now.then_some(self.clock.started);
             let mut losses = coverage::losses(&run.evidence, integrity, convert, now);
-            if !self.is_back_fill() {
+            if is_up_to_now && !self.is_back_fill() {
                 losses.extend(coverage::silence(lake, self.clock.today()));
             }
             let sentences = losses.iter().map(|loss| loss.sentence.clone());
@@ -386,9 +410,6 @@ impl Steps<'_> {
             Err(ConvertError::Interrupted) => return Ok(None),
             ended => ended?,
         };
-        for problem in summary.problems.iter().filter(|_| !self.manner.quiet) {
-            tell(&format!("{}: {}", problem.object, problem.problem));
-        }
         anyhow::ensure!(
             summary.identities.hold(),
             "the counts do not agree: this is a defect of dynatrail, do not rely on this lake"
