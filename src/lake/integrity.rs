@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::hex::hex;
 use super::objects::write_rows;
 use super::receipt::Part;
 use super::{FORMAT, LakeError, Store};
@@ -67,9 +68,5 @@ fn name(rows: &[IntegrityRow<'_>]) -> String {
     for row in rows {
         hash.update(format!("{row:?}\n").as_bytes());
     }
-    let digest = hash.finalize();
-    digest[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&hash.finalize()[..8])
 }
