@@ -121,14 +121,17 @@ pub fn verify(
     let mut told = VerifySummary::of(&summary);
     told.problems = verified.problems.clone();
     told.further_problems = verified.further_problems;
+    told.beside_rows = std::mem::take(&mut verified.beside_rows);
+    let mut more = Vec::new();
     for failure in &digests.failures {
         told.is_sound = false;
-        told.problems.push(format!("cannot list {}", failure.place));
+        more.push(format!("cannot list {}", failure.place));
     }
     if summary.digests() == 0 {
-        told.problems
-            .push("there are no digest files: nothing was verified".to_owned());
+        more.push("there are no digest files: nothing was verified".to_owned());
     }
+    told.problems.extend(more.iter().cloned());
+    told.beside_rows.extend(more);
     verified.write(store, lake)?;
     Ok(told)
 }

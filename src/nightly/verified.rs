@@ -87,6 +87,8 @@ pub struct Verified {
     /// What is wrong, a sentence each, as the aws CLI tells it; those beyond are counted.
     pub problems: Vec<String>,
     pub further_problems: u64,
+    /// Those of the problems of which no row tells.
+    pub beside_rows: Vec<String>,
 }
 
 impl Verified {
@@ -96,7 +98,7 @@ impl Verified {
             Verdict::Digest(digest) => self.digest(digest),
             Verdict::Log(log) => self.log(log, None),
             Verdict::Stray { uri } => {
-                self.problem(format!("{uri}: no digest file, though among them"));
+                self.problem_beside_rows(format!("{uri}: no digest file, though among them"));
             }
             Verdict::EarlyEnd(early) => {
                 self.problem(early.fields().join(": "));
@@ -162,7 +164,7 @@ impl Verified {
             self.problem(line);
         }
         for note in digest.notes.iter().filter(|note| note.as_str() == "jump") {
-            self.problem(format!("{}: {}", digest.uri, note.told()));
+            self.problem_beside_rows(format!("{}: {}", digest.uri, note.told()));
         }
         let wrong = digest.logs.iter();
         for log in wrong.filter(|log| log.status != LogStatus::Valid) {
@@ -208,6 +210,13 @@ impl Verified {
             true => self.problems.push(sentence),
             false => self.further_problems += 1,
         }
+    }
+
+    fn problem_beside_rows(&mut self, sentence: String) {
+        if self.beside_rows.len() < MAX_PROBLEMS {
+            self.beside_rows.push(sentence.clone());
+        }
+        self.problem(sentence);
     }
 
     /// Writes the rows into the lake, in place of those of the same dates.
@@ -260,6 +269,9 @@ pub struct VerifySummary {
     pub is_sound: bool,
     pub problems: Vec<String>,
     pub further_problems: u64,
+    /// Those of the problems of which no row of the lake's table tells.
+    #[serde(skip)]
+    pub beside_rows: Vec<String>,
 }
 
 impl VerifySummary {
@@ -294,6 +306,7 @@ impl VerifySummary {
             is_sound: summary.is_sound(),
             problems: summary.warnings.clone(),
             further_problems: 0,
+            beside_rows: Vec::new(),
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod evidence;
 pub mod finding;
 pub mod gather;
 pub mod header;
+pub mod lost;
 pub mod parameter;
 mod place;
 pub mod result;
