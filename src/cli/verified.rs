@@ -12,7 +12,7 @@ use jiff::{Timestamp, ToSpan};
 use super::aws::S3Args;
 use super::terminal::tell;
 use super::verify::read_keys;
-use crate::archive::{Archive, Kinds, ObjectRef, Selection, Source};
+use crate::archive::{Archive, Kinds, Listing, ObjectRef, Selection, Source};
 use crate::integrity::{self, Listed, Verdict, Verifier};
 use crate::lake::{LakeState, Store};
 use crate::nightly::verified::{KnownHashes, Verified, VerifySummary};
@@ -118,7 +118,18 @@ pub fn verify(
             ControlFlow::Continue(())
         },
     );
-    let mut told = VerifySummary::of(&summary);
+    let told = summed_up(&summary, &mut verified, &digests);
+    verified.write(store, lake)?;
+    Ok(told)
+}
+
+/// What verification found, with what it could not look at.
+fn summed_up(
+    summary: &integrity::Summary,
+    verified: &mut Verified,
+    digests: &Listing,
+) -> VerifySummary {
+    let mut told = VerifySummary::of(summary);
     told.problems = verified.problems.clone();
     told.further_problems = verified.further_problems;
     told.beside_rows = std::mem::take(&mut verified.beside_rows);
@@ -132,8 +143,7 @@ pub fn verify(
     }
     told.problems.extend(more.iter().cloned());
     told.beside_rows.extend(more);
-    verified.write(store, lake)?;
-    Ok(told)
+    told
 }
 
 /// Says on stderr what is wrong.

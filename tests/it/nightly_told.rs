@@ -345,6 +345,10 @@ fn a_back_fill_does_not_make_known_findings_new() {
     let (_, after) = told.night();
     assert_eq!(after["findings"]["new"], 0, "{:#}", after["findings"]);
     assert_eq!(after["deliveries"][0]["outcome"], "nothing");
+
+    // Without a first day all days to the last one are looked at.
+    let (_, first) = told.night_with(&["--until", &day]);
+    assert_eq!(first["reports"]["since"], day, "{:#}", first["reports"]);
 }
 
 /// Each object that is lost is told, also where one is known already; and none again.
