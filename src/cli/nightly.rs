@@ -3,6 +3,7 @@
 mod out;
 mod run;
 mod settings;
+mod told;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -120,15 +120,7 @@ pub fn verify(
             ControlFlow::Continue(())
         },
     );
-    let mut told = VerifySummary::of(&summary, &verified);
-    for failure in digests.failures.iter().chain(&earlier_logs.failures) {
-        told.is_sound = false;
-        told.problems.push(format!("cannot list {}", failure.place));
-    }
-    if summary.digests() == 0 {
-        told.problems
-            .push("there are no digest files: nothing was verified".to_owned());
-    }
+    let told = summed_up(&summary, &verified, [&digests, &earlier_logs]);
     verified.write(store, lake)?;
     Ok(told)
 }
@@ -149,6 +141,26 @@ fn list_earlier(converted: &Converted<'_>, first: Option<Date>) -> Listing {
     };
     let listing = converted.archive.list(&selection, &|_| ());
     converted.runtime.block_on(listing)
+}
+
+/// What verification found, with what it could not look at.
+fn summed_up(
+    summary: &integrity::Summary,
+    verified: &Verified,
+    listings: [&Listing; 2],
+) -> VerifySummary {
+    let mut told = VerifySummary::of(summary, verified);
+    let mut more = Vec::new();
+    for failure in listings.iter().flat_map(|listing| &listing.failures) {
+        told.is_sound = false;
+        more.push(format!("cannot list {}", failure.place));
+    }
+    if summary.digests() == 0 {
+        more.push("there are no digest files: nothing was verified".to_owned());
+    }
+    told.problems.extend(more.iter().cloned());
+    told.beside_rows.extend(more);
+    told
 }
 
 /// Says on stderr what is wrong.

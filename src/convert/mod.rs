@@ -20,6 +20,7 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 
 use crate::archive::{Listing, ObjectKey, ObjectRef};
+use crate::lake::hex::hex;
 use crate::lake::seen::Known;
 use crate::lake::state::Unfinished;
 use crate::lake::{
@@ -388,9 +389,5 @@ fn plan_name(plan: &Plan) -> String {
 }
 
 fn short_hex(hash: Sha256) -> String {
-    let digest = hash.finalize();
-    digest[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&hash.finalize()[..8])
 }

@@ -88,6 +88,19 @@ pub struct LakeTotals {
 pub struct Problem {
     pub object: String,
     pub problem: String,
+    #[serde(skip)]
+    pub kind: ProblemKind,
+}
+
+/// What a problem is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// A place that could not be listed.
+    Listing,
+    /// An object that has another content than the one that was converted.
+    Changed,
+    /// An object whose receipt tells of it.
+    Object,
 }
 
 /// Whether the sums agree.
@@ -117,7 +130,8 @@ impl Summary {
         }
         for failure in &listing.failures {
             let cause = error_chain(&failure.error);
-            summary.problem(&failure.place, &format!("cannot be listed: {cause}"));
+            let problem = format!("cannot be listed: {cause}");
+            summary.problem(&failure.place, &problem, ProblemKind::Listing);
         }
         summary
     }
@@ -131,7 +145,7 @@ impl Summary {
             .or_default() += count;
     }
 
-    fn problem(&mut self, object: &str, problem: &str) {
+    fn problem(&mut self, object: &str, problem: &str, kind: ProblemKind) {
         if self.problems.len() == MAX_PROBLEMS {
             self.further_problems += 1;
             return;
@@ -139,6 +153,7 @@ impl Summary {
         self.problems.push(Problem {
             object: object.to_owned(),
             problem: problem.to_owned(),
+            kind,
         });
     }
 
@@ -150,6 +165,7 @@ impl Summary {
             &object.uri,
             "its size or ETag changed since it was converted: not read, what the lake has of it \
              stays; --changed redo takes the new content instead",
+            ProblemKind::Changed,
         );
         self.refused.push(object);
     }
@@ -160,6 +176,7 @@ impl Summary {
             uri,
             "its size or ETag had changed since it was converted, and now it is not listed: what \
              the lake has of it stays; --changed redo accepts that",
+            ProblemKind::Changed,
         );
     }
 
@@ -214,14 +231,12 @@ impl Summary {
             self.inflated_bytes += object.inflated_bytes;
             self.multi_member_objects += u64::from(object.gzip_members.is_some());
             if let Some(problem) = &object.problem {
-                self.problem(&object.object.uri, problem);
+                self.problem(&object.object.uri, problem, ProblemKind::Object);
             }
             if object.counts.quarantined > 0 {
                 let records = object.counts.quarantined;
-                self.problem(
-                    &object.object.uri,
-                    &format!("{records} records quarantined"),
-                );
+                let problem = format!("{records} records quarantined");
+                self.problem(&object.object.uri, &problem, ProblemKind::Object);
             }
         }
     }

@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::EvidenceError;
 use super::manifest::{self, Kind, Manifest};
-use super::name::{Paths, hex};
+use super::name::Paths;
+use crate::lake::hex::hex;
 use crate::render::sanitize::json_text;
 
 /// The folder that a tar unpacks to.

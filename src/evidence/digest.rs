@@ -13,13 +13,13 @@ use tokio::runtime::Handle;
 use super::EvidenceError;
 use super::bundle::Bundle;
 use super::manifest::{Kind, NamedBy, Object, Problem};
-use super::name::hex;
 use crate::archive::{Archive, Kinds, ObjectKey, ObjectKind, ObjectRef, Selection, Source};
 use crate::container::{Inflater, Window};
 use crate::convert::unit::error_chain;
 use crate::integrity::{
     Digest, LAYOUT_ROOT, LogFile, MAX_STORED_BYTES, SIDECAR_ENDING, below_root,
 };
+use crate::lake::hex::hex;
 
 /// Digests that are looked into at most; two days of one account and region have about fifty a trail.
 const MAX_DIGESTS_READ: usize = 20_000;

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
 
+use crate::lake::hex::hex;
+
 /// The longest segment of a path; file systems allow 255 bytes, and a sidecar's ending follows.
 const MAX_SEGMENT_BYTES: usize = 200;
 
@@ -101,11 +103,6 @@ impl Paths {
         }
         !is_taken
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -9,13 +9,13 @@ use tokio::runtime::Handle;
 
 use super::bundle::{Bundle, Counted};
 use super::manifest::{Kind, Object, Problem};
-use super::name::hex;
 use super::rebuilt::Rebuilder;
 use super::record::{Found, Inflated, Reader};
 use super::{Events, EvidenceError, Sources, rows};
 use crate::archive::{Archive, FetchError};
 use crate::convert::unit::error_chain;
 use crate::lake::PlannedObject;
+use crate::lake::hex::hex;
 use crate::lake::state::read_receipt;
 
 const RECORDS: &str = "records.ndjson";

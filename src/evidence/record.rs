@@ -7,13 +7,13 @@ use std::io;
 
 use sha2::{Digest, Sha256};
 
-use super::name::hex;
 use crate::container::content::WINDOW_BYTES;
 use crate::container::{Content, Inflater, Piece, Splitter, Step, Window};
 use crate::convert::keep::Keep;
 use crate::event::envelope::{MAX_ENVELOPES, Shape, shape};
 use crate::event::parse::Parser;
 use crate::event::spelling::minified;
+use crate::lake::hex::hex;
 
 /// A record, where it stands.
 pub struct Found<'t> {

@@ -9,6 +9,7 @@ use arrow::datatypes::Int64Type;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::hex::hex;
 use super::objects::write_rows;
 use super::receipt::Part;
 use super::settle::read_part;
@@ -98,11 +99,7 @@ fn name(rows: &[IntegrityRow<'_>]) -> String {
     for row in rows {
         hash.update(format!("{row:?}\n").as_bytes());
     }
-    let digest = hash.finalize();
-    digest[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&hash.finalize()[..8])
 }
 
 fn read_rows(store: &Store, part: &Part) -> Result<Vec<Row>, LakeError> {

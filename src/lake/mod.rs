@@ -22,6 +22,7 @@ pub mod ddl;
 mod engine_store;
 pub mod export;
 mod gather;
+pub mod hex;
 mod hybrid;
 pub mod integrity;
 pub mod lock;

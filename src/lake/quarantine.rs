@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::hex::hex;
+
 /// How much of a quarantined text is kept, in bytes; CloudTrail's events are not larger.
 pub const MAX_TEXT_BYTES: usize = 256 << 10;
 
@@ -38,7 +40,7 @@ impl Quarantined {
                 let valid = String::from_utf8_lossy(&kept[..error.valid_up_to()]);
                 (Some(valid.into_owned()), None)
             }
-            Err(_) => (None, Some(hex_text(kept))),
+            Err(_) => (None, Some(hex(kept))),
         };
         Self {
             object: object.to_owned(),
@@ -50,16 +52,6 @@ impl Quarantined {
             hex,
         }
     }
-}
-
-fn hex_text(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-            text
-        })
 }
 
 /// Collects a unit's quarantine as lines.

@@ -17,6 +17,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use sha2::{Digest, Sha256};
 
+use super::hex::hex;
 use super::receipt::Part;
 use super::store::{Store, StoreWriter};
 use super::{FORMAT, LakeError};
@@ -127,9 +128,7 @@ fn fingerprint(paths: &BTreeSet<&str>) -> String {
         hash.update((text.len() as u64).to_le_bytes());
         hash.update(text);
     }
-    let digest = hash.finalize();
-    let digits = digest[..FINGERPRINT_BYTES].iter();
-    digits.map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..FINGERPRINT_BYTES])
 }
 
 /// Writes a date's rows to its path. The bytes follow from the rows and their order, however they

@@ -2,85 +2,135 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 
 use super::verified::VerifySummary;
-use crate::convert::summary::Summary;
+use crate::archive::ObjectKey;
+use crate::convert::summary::{ProblemKind, Summary};
 use crate::lake::LakeState;
 use crate::report::evidence::{Evidence, LastDelivery};
+use crate::report::lost::LostOnes;
 use crate::signal::CoverageLoss;
 
 /// Days without any key after which the whole archive is silent.
 const SILENT_DAYS: i32 = 1;
 
-/// What is missing, in words, with the numbers that may change left out of the names. `now` is none
-/// where the newest deliveries were not read: there is no silence then.
-pub fn losses(
-    evidence: &Evidence,
-    integrity: Option<&VerifySummary>,
-    convert: &Summary,
-    now: Option<Timestamp>,
-) -> Vec<CoverageLoss> {
+/// Digits of the number of an account, which is no count.
+const ACCOUNT_DIGITS: usize = 12;
+
+/// What a night knows of its coverage.
+pub struct Known<'n> {
+    pub evidence: &'n Evidence,
+    pub lost: &'n LostOnes,
+    pub integrity: Option<&'n VerifySummary>,
+    pub convert: &'n Summary,
+    /// Now, or the end of what was looked at; none where not all was read: there is no silence then.
+    pub now: Option<Timestamp>,
+}
+
+/// What is missing, in words. The names leave out the numbers that may change, but no object, account
+/// or day: what is new must not pass for what is known.
+pub fn losses(known: &Known<'_>) -> Vec<CoverageLoss> {
     let mut losses = Vec::new();
-    let mut lose = |id: String, sentence: String| losses.push(CoverageLoss { id, sentence });
-    for hole in &evidence.holes {
-        lose(
-            format!("hole {} {} {}", hole.account, hole.region, hole.from),
-            format!(
-                "no objects of {} {} for {} hours from {}, though they usually come",
-                hole.account, hole.region, hole.hours, hole.from
-            ),
-        );
-    }
-    let now = now.map(|now| end_of_window(evidence).map_or(now, |end| end.min(now)));
-    let last_deliveries = evidence.last_deliveries.iter();
-    let silent: Vec<&LastDelivery> = last_deliveries
-        .filter(|last| now.is_some_and(|now| last.is_silent_at(now.as_millisecond())))
-        .collect();
-    for last in &silent {
-        lose(
-            format!("silent {} {}", last.account, last.region),
-            last.silence_in_words(),
-        );
-    }
-    if convert.objects.failed > 0 {
-        lose(
-            "failed objects".to_owned(),
-            format!("{} objects could not be read", convert.objects.failed),
-        );
-    }
-    if convert.objects.deferred > 0 {
-        lose(
-            "deferred objects".to_owned(),
-            format!(
-                "{} objects were left for the next run",
-                convert.objects.deferred
-            ),
-        );
-    }
-    if let Some(integrity) = integrity.filter(|integrity| !integrity.is_sound) {
-        let more = integrity.problems.len() as u64 + integrity.further_problems;
-        let first = integrity.problems.first().map_or("", String::as_str);
-        lose(
-            "integrity".to_owned(),
-            format!(
-                "the log files are not all as CloudTrail's digests say: {more} problems, first {first}"
-            ),
-        );
+    of_deliveries(known, &mut losses);
+    of_objects(known, &mut losses);
+    let sentences = known.integrity.map(|integrity| &integrity.beside_rows);
+    for sentence in sentences.into_iter().flatten() {
+        let key = sentence.split(": ").next().and_then(ObjectKey::parse);
+        losses.push(CoverageLoss {
+            id: format!("integrity {sentence}"),
+            sentence: sentence.clone(),
+            date: key.and_then(|key| key.date),
+        });
     }
     // Each silence has its own name already.
-    let is_told = |gap: &&String| silent.iter().any(|last| last.silence_in_words() == **gap);
-    for gap in evidence.gaps.iter().filter(|gap| !is_told(gap)) {
-        lose(format!("gap {}", without_digits(gap)), gap.clone());
+    let silent: Vec<String> = silent(known)
+        .iter()
+        .map(|last| last.silence_in_words())
+        .collect();
+    for gap in known
+        .evidence
+        .gaps
+        .iter()
+        .filter(|gap| !silent.contains(gap))
+    {
+        losses.push(CoverageLoss {
+            id: format!("gap {}", without_counts(gap)),
+            sentence: gap.clone(),
+            date: None,
+        });
     }
     losses
 }
 
-/// The end of the dates that were asked for; none where all were.
-fn end_of_window(evidence: &Evidence) -> Option<Timestamp> {
-    let until: Date = evidence.until.as_ref()?.parse().ok()?;
-    let end = until.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()?;
-    Some(end.timestamp())
+fn of_deliveries(known: &Known<'_>, losses: &mut Vec<CoverageLoss>) {
+    for hole in &known.evidence.holes {
+        losses.push(CoverageLoss {
+            id: format!("hole {} {} {}", hole.account, hole.region, hole.from),
+            sentence: format!(
+                "no objects of {} {} for {} hours from {}, though they usually come",
+                hole.account, hole.region, hole.hours, hole.from
+            ),
+            date: hole.from.get(..10).and_then(|date| date.parse().ok()),
+        });
+    }
+    for last in silent(known) {
+        losses.push(CoverageLoss {
+            id: format!("silent {} {}", last.account, last.region),
+            sentence: last.silence_in_words(),
+            date: None,
+        });
+    }
+}
+
+/// The accounts and regions that have not delivered for longer than they use to.
+fn silent<'n>(known: &Known<'n>) -> Vec<&'n LastDelivery> {
+    let Some(now) = known.now else {
+        return Vec::new();
+    };
+    let places = known.evidence.last_deliveries.iter();
+    places
+        .filter(|last| last.is_silent_at(now.as_millisecond()))
+        .collect()
+}
+
+fn of_objects(known: &Known<'_>, losses: &mut Vec<CoverageLoss>) {
+    for lost in &known.lost.named {
+        losses.push(CoverageLoss {
+            id: lost.id.clone(),
+            sentence: lost.sentence.clone(),
+            date: lost.date,
+        });
+    }
+    if known.lost.beyond > 0 {
+        losses.push(CoverageLoss {
+            // It is told again when they are twice as many.
+            id: format!("more lost objects {}", known.lost.beyond.ilog2()),
+            sentence: format!("{} more objects and digests are lost", known.lost.beyond),
+            date: None,
+        });
+    }
+    for problem in &known.convert.problems {
+        let id = match problem.kind {
+            ProblemKind::Listing => format!("listing {}", problem.object),
+            ProblemKind::Changed => format!("changed {}", problem.object),
+            ProblemKind::Object => continue,
+        };
+        losses.push(CoverageLoss {
+            id,
+            sentence: format!("{}: {}", problem.object, problem.problem),
+            date: ObjectKey::parse(&problem.object).and_then(|key| key.date),
+        });
+    }
+    if known.convert.objects.deferred > 0 {
+        losses.push(CoverageLoss {
+            id: "deferred objects".to_owned(),
+            sentence: format!(
+                "{} objects were left for the next run",
+                known.convert.objects.deferred
+            ),
+            date: None,
+        });
+    }
 }
 
 /// That no key of any account and region has come for days, if so.
@@ -95,10 +145,44 @@ pub fn silence(lake: &LakeState, today: Date) -> Option<CoverageLoss> {
     (days > SILENT_DAYS).then(|| CoverageLoss {
         id: "silent archive".to_owned(),
         sentence: format!("no object of any account was delivered since {newest}"),
+        date: None,
     })
 }
 
-/// A sentence whose counts may change from night to night.
-fn without_digits(text: &str) -> String {
-    text.chars().filter(|c| !c.is_ascii_digit()).collect()
+/// A sentence without the counts and times that may change from night to night. Accounts and regions
+/// stay.
+fn without_counts(text: &str) -> String {
+    let mut words = Vec::new();
+    for word in text.split_whitespace() {
+        let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        let is_number = bare.starts_with(|c: char| c.is_ascii_digit())
+            && bare
+                .chars()
+                .all(|c| c.is_ascii_digit() || "-:.TZ".contains(c));
+        let is_account = bare.len() == ACCOUNT_DIGITS && bare.bytes().all(|b| b.is_ascii_digit());
+        if is_account || !is_number {
+            words.push(word);
+        }
+    }
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_and_times_are_left_out_and_places_stay() {
+        for (text, expected) in [
+            ("12 objects could not be read", "objects could not be read"),
+            ("the lake ends on 2025-03-13", "the lake ends on"),
+            (
+                "111122223333 us-east-1: 7 hours from 2025-03-13T05:00Z",
+                "111122223333 us-east-1: hours from",
+            ),
+            ("of 444455556666, 3 days", "of 444455556666, days"),
+        ] {
+            assert_eq!(without_counts(text), expected);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 use super::summary::{Night, Status};
 use crate::convert::summary::Summary;
+use crate::signal::DeliveryOutcome;
 
 /// The metrics; `ended_seconds` is the Unix time at which the night ended.
 pub fn text(night: &Night, ended_seconds: f64) -> String {
@@ -26,6 +27,29 @@ pub fn text(night: &Night, ended_seconds: f64) -> String {
     ];
     let statuses = statuses.map(|status| (status.as_str(), u64::from(status == night.status)));
     gauges.by("night_status", "1 for how it ended", "status", &statuses);
+    let outcomes = [
+        DeliveryOutcome::Sent,
+        DeliveryOutcome::Nothing,
+        DeliveryOutcome::Failed,
+    ];
+    let told = |outcome| {
+        night
+            .deliveries
+            .iter()
+            .filter(move |d| d.outcome == outcome)
+    };
+    let outcomes = outcomes.map(|outcome| (outcome.as_str(), told(outcome).count() as u64));
+    gauges.by(
+        "deliveries",
+        "Who was told, by what came of it",
+        "outcome",
+        &outcomes,
+    );
+    gauges.one(
+        "signal_problems",
+        "Reasons why somebody may not have been told",
+        night.signal_problems.len() as f64,
+    );
     if let Some(convert) = &night.convert {
         conversion(&mut gauges, convert);
     }

@@ -59,10 +59,12 @@ pub struct Night {
     pub reports: Option<Reports>,
     /// What keeps the evidence from being whole, a sentence each.
     pub coverage_gaps: Vec<String>,
-    /// What the findings are beside those of the nights before.
+    /// What the findings are beside those of the nights before; null too where those are not known.
     pub findings: Option<Findings>,
     /// What each sink was told.
     pub deliveries: Vec<Delivery>,
+    /// Why somebody may not have been told, a sentence each: a night with one is not complete.
+    pub signal_problems: Vec<String>,
 }
 
 impl Night {
@@ -84,6 +86,7 @@ impl Night {
             coverage_gaps: Vec::new(),
             findings: None,
             deliveries: Vec::new(),
+            signal_problems: Vec::new(),
         }
     }
 
@@ -99,6 +102,12 @@ pub struct Findings {
     pub new: u64,
     pub continuing: u64,
     pub ended: u64,
+    /// Older now than what is looked at.
+    pub past: u64,
+    /// New ones for which the book has no room.
+    pub left_out: u64,
+    /// Rows by report that are not among the findings of this night.
+    pub rows_beyond: BTreeMap<String, u64>,
     /// The first of the new and of the ended ones, by level from the gravest on.
     pub new_ones: Vec<Change>,
     pub ended_ones: Vec<Change>,
@@ -108,12 +117,15 @@ pub struct Findings {
 const MAX_NAMED: usize = 100;
 
 impl Findings {
-    pub fn of(changes: &Changes) -> Self {
+    pub fn of(changes: &Changes, rows_beyond: &BTreeMap<String, u64>) -> Self {
         let first = |changes: &[Change]| changes.iter().take(MAX_NAMED).cloned().collect();
         Self {
             new: changes.new.len() as u64,
             continuing: changes.continuing.len() as u64,
             ended: changes.ended.len() as u64,
+            past: changes.past,
+            left_out: changes.left_out,
+            rows_beyond: rows_beyond.clone(),
             new_ones: first(&changes.new),
             ended_ones: first(&changes.ended),
         }

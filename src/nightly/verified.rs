@@ -147,6 +147,8 @@ pub struct Verified {
     /// What is wrong, a sentence each, as the aws CLI tells it; those beyond are counted.
     pub problems: Vec<String>,
     pub further_problems: u64,
+    /// Those of the problems of which no row tells.
+    pub beside_rows: Vec<String>,
 }
 
 impl Verified {
@@ -156,7 +158,7 @@ impl Verified {
             Verdict::Digest(digest) => self.digest(digest),
             Verdict::Log(log) => self.log(log, None),
             Verdict::Stray { uri } => {
-                self.problem(format!("{uri}: no digest file, though among them"));
+                self.problem_beside_rows(format!("{uri}: no digest file, though among them"));
             }
             Verdict::EarlyEnd(early) => {
                 self.problem(early.fields().join(": "));
@@ -224,7 +226,7 @@ impl Verified {
             self.problem(line);
         }
         for note in digest.notes.iter().filter(|note| note.as_str() == "jump") {
-            self.problem(format!("{}: {}", digest.uri, note.told()));
+            self.problem_beside_rows(format!("{}: {}", digest.uri, note.told()));
         }
         for log in &digest.logs {
             self.log(log, Some(&row));
@@ -286,6 +288,13 @@ impl Verified {
         }
     }
 
+    fn problem_beside_rows(&mut self, sentence: String) {
+        if self.beside_rows.len() < MAX_PROBLEMS {
+            self.beside_rows.push(sentence.clone());
+        }
+        self.problem(sentence);
+    }
+
     /// Writes the rows into the lake, in place of those on the same digests, log files and chains.
     pub fn write(self, store: &Store, lake: &mut LakeState) -> Result<(), LakeError> {
         let looked = &self.looked;
@@ -318,6 +327,9 @@ pub struct VerifySummary {
     pub is_sound: bool,
     pub problems: Vec<String>,
     pub further_problems: u64,
+    /// Those of the problems of which no row of the lake's table tells.
+    #[serde(skip)]
+    pub beside_rows: Vec<String>,
 }
 
 impl VerifySummary {
@@ -353,6 +365,12 @@ impl VerifySummary {
             is_sound: summary.is_sound(),
             problems: problems.cloned().collect(),
             further_problems: verified.further_problems,
+            beside_rows: verified
+                .beside_rows
+                .iter()
+                .chain(&summary.warnings)
+                .cloned()
+                .collect(),
         }
     }
 }

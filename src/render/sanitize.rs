@@ -23,6 +23,15 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     escaped(text, is_steering)
 }
 
+/// The first characters of a text on one line, none of which steers a terminal; `…` stands for the rest.
+pub fn beginning(text: &str, characters: usize) -> String {
+    let safe = one_line(text);
+    match safe.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", &safe[..end]),
+        None => safe.into_owned(),
+    }
+}
+
 fn escaped(text: &str, steers: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.chars().any(&steers) {
         return Cow::Borrowed(text);
@@ -107,6 +116,9 @@ mod tests {
             assert!(safe.contains("gpj.exe"));
         }
         assert_eq!(one_line("a\nb\tc"), "a\\u{a}b\\u{9}c");
+        assert_eq!(beginning("äöü", 3), "äöü");
+        assert_eq!(beginning("äöüß", 3), "äöü…");
+        assert_eq!(beginning("a\nb", 4), "a\\u{…");
         let json = serde_json::to_string(HOSTILE).expect("a text");
         let safe = json_text(&json);
         assert!(safe.is_ascii());

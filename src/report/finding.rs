@@ -7,14 +7,18 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, TimeUnit, TimestampMillisecondType};
 use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::catalogue::Report;
 use super::header::Level;
 use super::result::{Answer, ReportResult, ReportRun};
+use crate::lake::hex::hex;
 
-/// Rows of a report that become findings; those beyond are counted.
-pub const MAX_FINDINGS: usize = 1_000;
+/// Rows of a report that become findings although nobody knows them yet; those beyond are counted, and
+/// are the next run's. Of the known ones no row hides another.
+pub const MAX_UNKNOWN: usize = 1_000;
 
 /// Bytes of the hash that an id has; written as twice as many hexadecimal digits.
 const ID_BYTES: usize = 8;
@@ -37,6 +41,29 @@ const TELLING: [&str; 8] = [
     "finding",
 ];
 
+/// Columns that tell when it was that a row is about, as a time or as a date.
+const TIMES: [&str; 6] = ["event_time", "first_seen", "last_seen", "day", "dt", "hour"];
+
+/// Event dates in UTC, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    pub first: Date,
+    pub last: Date,
+}
+
+impl Span {
+    pub fn of_day(day: Date) -> Self {
+        Self {
+            first: day,
+            last: day,
+        }
+    }
+
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}
+
 /// A row of a report of level low or above that no suppression matched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -50,6 +77,8 @@ pub struct Finding {
     /// Names and values of the columns that say which one it is, as the log has them, cut; NULLs
     /// are left out. Whoever shows them must make them harmless.
     pub facts: Vec<(String, String)>,
+    /// The event dates that it is about; none where the report does not say.
+    pub span: Option<Span>,
 }
 
 /// The findings of a run.
@@ -60,20 +89,20 @@ pub struct RunFindings {
     /// Reports whose rows are all among the findings, and that had all there is to read: what such
     /// a report does not find has ended.
     pub answered: BTreeSet<String>,
-    /// Rows by report that are beyond [`MAX_FINDINGS`] or that the run did not keep.
+    /// Rows by report that are beyond [`MAX_UNKNOWN`] or that the run did not keep.
     pub beyond: BTreeMap<String, u64>,
 }
 
 impl RunFindings {
-    /// Takes the findings out of a run.
-    pub fn of(run: &ReportRun) -> Result<Self, ArrowError> {
+    /// Takes the findings out of a run; `is_known` says which ids are no news.
+    pub fn of(run: &ReportRun, is_known: &dyn Fn(&str) -> bool) -> Result<Self, ArrowError> {
         let mut found = Self::default();
         for result in &run.results {
             let report = &result.report;
             if report.header.level == Level::Informational {
                 continue;
             }
-            let beyond = found.add(result)?;
+            let beyond = found.add(result, is_known)?;
             if beyond > 0 {
                 found.beyond.insert(report.name.clone(), beyond);
             }
@@ -88,20 +117,24 @@ impl RunFindings {
     }
 
     /// Adds a report's findings; says how many rows there are beyond them.
-    fn add(&mut self, result: &ReportResult) -> Result<u64, ArrowError> {
+    fn add(
+        &mut self,
+        result: &ReportResult,
+        is_known: &dyn Fn(&str) -> bool,
+    ) -> Result<u64, ArrowError> {
         let report = &result.report;
         let open = result.open_rows();
         if report.header.identity.is_empty() {
             // Its rows cannot be told from one another: that there are some is the finding.
             if open > 0 {
                 let facts = vec![("rows".to_owned(), open.to_string())];
-                self.findings
-                    .push(finding(report, id(&report.name, &[]), facts));
+                let id = id(&report.name, &[]);
+                self.findings.push(finding(report, id, facts));
             }
             return Ok(0);
         }
         let mut seen = BTreeSet::new();
-        let (mut looked, mut number) = (0, 0);
+        let (mut looked, mut number, mut unknown, mut beyond) = (0, 0, 0, 0);
         for batch in result.rows.batches() {
             for row in 0..batch.num_rows() {
                 let suppression = result.suppressed.get(number).copied().flatten();
@@ -109,21 +142,45 @@ impl RunFindings {
                 if suppression.is_some() {
                     continue;
                 }
-                if seen.len() >= MAX_FINDINGS {
-                    return Ok(open - looked);
-                }
                 looked += 1;
                 let Some(id) = finding_id(report, &batch, row)? else {
                     continue;
                 };
-                if seen.insert(id.clone()) {
-                    let facts = facts(report, &batch, row)?;
-                    self.findings.push(finding(report, id, facts));
+                if !seen.insert(id.clone()) {
+                    continue;
                 }
+                if !is_known(&id) {
+                    if unknown >= MAX_UNKNOWN {
+                        beyond += 1;
+                        continue;
+                    }
+                    unknown += 1;
+                }
+                let facts = facts(report, &batch, row)?;
+                self.findings.push(Finding {
+                    span: span(&batch, row)?,
+                    ..finding(report, id, facts)
+                });
             }
         }
-        Ok(open - looked)
+        if open > looked {
+            self.findings.push(not_kept(report, open - looked));
+        }
+        Ok(beyond + open - looked)
     }
+}
+
+/// That a run did not keep all rows, which may hide what is new. It is another finding when the rows
+/// have become twice as many.
+fn not_kept(report: &Report, rows: u64) -> Finding {
+    let doublings = rows.ilog2().to_string();
+    // No column has such a name.
+    let id = id(&report.name, &[("rows not kept", Some(doublings))]);
+    finding(
+        report,
+        id,
+        vec![("rows_not_looked_at".to_owned(), rows.to_string())],
+    )
 }
 
 fn finding(report: &Report, id: String, facts: Vec<(String, String)>) -> Finding {
@@ -133,7 +190,28 @@ fn finding(report: &Report, id: String, facts: Vec<(String, String)>) -> Finding
         level: report.header.level,
         title: report.header.title.clone(),
         facts,
+        span: None,
     }
+}
+
+/// The dates from the earliest to the latest time in a row.
+fn span(batch: &RecordBatch, row: usize) -> Result<Option<Span>, ArrowError> {
+    let mut span: Option<Span> = None;
+    for name in TIMES {
+        let Some(column) = batch.column_by_name(name) else {
+            continue;
+        };
+        let text = value_text(column, row)?.unwrap_or_default();
+        let date = text.get(..10).and_then(|date| date.parse::<Date>().ok());
+        if let Some(date) = date {
+            let so_far = span.unwrap_or(Span::of_day(date));
+            span = Some(Span {
+                first: so_far.first.min(date),
+                last: so_far.last.max(date),
+            });
+        }
+    }
+    Ok(span)
 }
 
 /// The id of a row: a hash of the report's name and of the columns that its header calls the
@@ -180,12 +258,7 @@ fn id(report: &str, members: &[(&str, Option<String>)]) -> String {
             None => add(""),
         }
     }
-    let digest = hash.finalize();
-    let mut text = String::with_capacity(2 * ID_BYTES);
-    for byte in &digest[..ID_BYTES] {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
+    hex(&hash.finalize()[..ID_BYTES])
 }
 
 fn facts(

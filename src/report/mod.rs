@@ -15,6 +15,7 @@ pub mod finding;
 pub mod gather;
 pub mod header;
 mod history;
+pub mod lost;
 pub mod parameter;
 mod place;
 pub mod result;

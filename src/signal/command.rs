@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::sink::SendError;
-use crate::render::sanitize::one_line;
+use crate::render::sanitize::beginning;
 
 /// Bytes of what a program writes that are kept; the rest is read and dropped.
 const MAX_OUTPUT_BYTES: usize = 8 << 10;
@@ -133,9 +133,7 @@ impl Output {
             let bytes = stream.lock().unwrap_or_else(PoisonError::into_inner);
             let text = String::from_utf8_lossy(&bytes);
             if !text.trim().is_empty() {
-                let line = one_line(text.trim());
-                let line: String = line.chars().take(MAX_SHOWN_CHARACTERS).collect();
-                return format!(": {line}");
+                return format!(": {}", beginning(text.trim(), MAX_SHOWN_CHARACTERS));
             }
         }
         String::new()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::book::short_hash;
+use super::entry::short_hash;
 use super::secret::SecretPlace;
 use crate::report::header::Level;
 

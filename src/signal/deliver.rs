@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::Night;
-use super::book::{Book, Progress};
+use super::book::Book;
+use super::entry::Progress;
 use super::message::Message;
 use super::sink::{Sink, Sinks};
 use crate::lake::Store;
@@ -17,6 +18,16 @@ pub enum DeliveryOutcome {
     Nothing,
     /// It is told the next night.
     Failed,
+}
+
+impl DeliveryOutcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Nothing => "nothing",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// What a sink was told.
@@ -71,24 +82,18 @@ pub fn deliver(book: &mut Book, store: &Store, sinks: &Sinks, night: &Night<'_>)
     for sink in &sinks.sinks {
         book.owe(&sink.notify.key, &sink.notify.wants);
     }
-    let mut keeper = Keeper {
-        problem: book
-            .is_detached()
-            .then(|| "the book of findings could not be read".to_owned()),
-        store,
-    };
-    keeper.keep(book);
+    keep(book, store);
     let mut deliveries = Vec::new();
     for sink in &sinks.sinks {
-        let message = keeper.announce(book, sink, night);
+        let message = announce(book, store, sink, night);
         let Some((message, ids)) = message else {
             let is_owed = !book
                 .pending(&sink.notify.key, &sink.notify.wants)
                 .is_empty();
-            deliveries.push(match (&keeper.problem, is_owed) {
+            deliveries.push(match (book.problem(), is_owed) {
                 (Some(problem), true) => Delivery {
                     outcome: DeliveryOutcome::Failed,
-                    ..Delivery::nothing(sink).because(problem.clone())
+                    ..Delivery::nothing(sink).because(problem.to_owned())
                 },
                 _ => Delivery::nothing(sink),
             });
@@ -112,45 +117,36 @@ pub fn deliver(book: &mut Book, store: &Store, sinks: &Sinks, night: &Night<'_>)
                 Delivery::of(sink, &message, DeliveryOutcome::Failed).because(error.problem)
             }
         };
-        keeper.keep(book);
-        deliveries.push(match (&keeper.problem, delivery.outcome) {
-            (Some(problem), DeliveryOutcome::Sent) => delivery.because(problem.clone()),
+        keep(book, store);
+        deliveries.push(match (book.problem(), delivery.outcome) {
+            (Some(problem), DeliveryOutcome::Sent) => delivery.because(problem.to_owned()),
             _ => delivery,
         });
     }
     deliveries
 }
 
-/// Stores the book, and knows whether that still can be done.
-struct Keeper<'s> {
-    store: &'s Store,
-    problem: Option<String>,
+/// Stores the book; one that cannot be stored is detached.
+fn keep(book: &mut Book, store: &Store) {
+    if let Err(error) = book.store(store) {
+        book.detach(format!("the book of findings is not stored: {error}"));
+    }
 }
 
-impl Keeper<'_> {
-    /// Stores the book; one that cannot be stored is detached.
-    fn keep(&mut self, book: &mut Book) {
-        if let Err(error) = book.store(self.store) {
-            self.problem = Some(format!("the book of findings is not stored: {error}"));
-            book.detach();
-        }
+/// The message to a sink, once the book that says that it is being sent is stored.
+fn announce(
+    book: &mut Book,
+    store: &Store,
+    sink: &Sink,
+    night: &Night<'_>,
+) -> Option<(Message, Vec<(String, Progress)>)> {
+    let (message, ids) = Message::to(&sink.notify, book, night)?;
+    for (id, _) in &ids {
+        book.mark(&sink.notify.key, id, Progress::Sending);
     }
-
-    /// The message to a sink, once the book that says that it is being sent is stored.
-    fn announce(
-        &mut self,
-        book: &mut Book,
-        sink: &Sink,
-        night: &Night<'_>,
-    ) -> Option<(Message, Vec<(String, Progress)>)> {
-        let (message, ids) = Message::to(&sink.notify, book, night)?;
-        for (id, _) in &ids {
-            book.mark(&sink.notify.key, id, Progress::Sending);
-        }
-        self.keep(book);
-        match book.is_detached() {
-            true => Message::to(&sink.notify, book, night),
-            false => Some((message, ids)),
-        }
+    keep(book, store);
+    match book.problem() {
+        Some(_) => Message::to(&sink.notify, book, night),
+        None => Some((message, ids)),
     }
 }

@@ -6,8 +6,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::Night;
-use super::book::{Book, Entry, Progress, State};
+use super::book::Book;
 use super::config::{Notify, Occasion};
+use super::entry::{Entry, Progress, State};
+use crate::lake::hex::hex;
 use crate::render::sanitize::one_line;
 use crate::report::header::Level;
 
@@ -120,7 +122,7 @@ impl Message {
         night: &Night<'_>,
     ) -> Option<(Self, Vec<(String, Progress)>)> {
         let mut pending = book.pending(&sink.key, &sink.wants);
-        if book.is_detached() {
+        if book.problem().is_some() {
             pending.retain(|(_, entry, _)| entry.occasion == Occasion::Failure);
         }
         if pending.is_empty() {
@@ -137,14 +139,12 @@ impl Message {
             hash.update(format!("\n{id} {}", entry.opening));
             ids.push((id.to_owned(), progress));
         }
-        message.may_repeat |= book.is_detached();
+        message.may_repeat |= book.problem().is_some();
         message
             .failures
             .sort_by(|left, right| right.last_night.cmp(&left.last_night));
         message.failures.truncate(MAX_NAMED);
-        for byte in &hash.finalize()[..16] {
-            message.idempotency_key.push_str(&format!("{byte:02x}"));
-        }
+        message.idempotency_key = hex(&hash.finalize()[..16]);
         message.status = match (&message.failures[..], message.coverage_count) {
             ([_, ..], _) => Status::Failure,
             ([], 1..) => Status::Coverage,

@@ -14,7 +14,7 @@ use super::message::Message;
 use super::secret::{Secret, SecretPlace};
 use super::sink::{SendError, SinkError};
 use super::slack;
-use crate::render::sanitize::one_line;
+use crate::render::sanitize::beginning;
 
 /// Tries of one message.
 const ATTEMPTS: u32 = 4;
@@ -87,7 +87,8 @@ impl Webhook {
 
     /// Posts a message; waits and tries again where the server is busy or not there.
     ///
-    /// What was sent and not answered is not sent again: it may have arrived.
+    /// What was sent and not answered, or by a gateway that does not know what became of it, is not
+    /// sent again: it may have arrived.
     pub async fn post(&self, message: &Message) -> Result<(), SendError> {
         let body = slack::body(message).to_string();
         let mut backoff = FIRST_BACKOFF;
@@ -142,9 +143,12 @@ impl Webhook {
             "the webhook answered {status}{}",
             self.words(response).await
         );
-        match is_busy {
-            true => Try::Again(problem, wait),
-            false => Try::Failed(SendError::refused(problem)),
+        match status {
+            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
+                Try::Failed(SendError::unsure(problem))
+            }
+            _ if is_busy => Try::Again(problem, wait),
+            _ => Try::Failed(SendError::refused(problem)),
         }
     }
 
@@ -190,7 +194,7 @@ impl Webhook {
         if self.secrets.iter().any(|secret| secret.is_in(text)) {
             return String::new();
         }
-        one_line(text).chars().take(MAX_ANSWER_CHARACTERS).collect()
+        beginning(text, MAX_ANSWER_CHARACTERS)
     }
 }
 

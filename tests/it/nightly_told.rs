@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiff::ToSpan;
+use jiff::civil::Date;
 use serde_json::{Value, json};
 
 use crate::archive_made::event;
@@ -177,6 +178,13 @@ fn a_night_tells_what_was_tampered_with() {
     }
 }
 
+fn days_ago(days: i32) -> Date {
+    let today = jiff::Timestamp::now()
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .date();
+    today.checked_sub(days.days()).expect("a day")
+}
+
 /// A site whose nights are told to a program that keeps what it hears.
 struct Told {
     folder: tempfile::TempDir,
@@ -207,10 +215,10 @@ impl Told {
 
     /// Delivers calls of yesterday.
     fn deliver(&self, name: &str, calls: &[&str]) {
-        let today = jiff::Timestamp::now()
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .date();
-        let day = today.checked_sub(1.day()).expect("a day");
+        self.deliver_on(days_ago(1), name, calls);
+    }
+
+    fn deliver_on(&self, day: Date, name: &str, calls: &[&str]) -> PathBuf {
         let folder = self.at("archive").join(format!(
             "AWSLogs/111122223333/CloudTrail/us-east-1/{}",
             day.strftime("%Y/%m/%d")
@@ -236,16 +244,26 @@ impl Told {
             "111122223333_CloudTrail_us-east-1_{}T1010Z_{name:0>16}.json",
             day.strftime("%Y%m%d")
         );
-        fs::write(folder.join(file), json!({"Records": records}).to_string()).expect("written");
+        let file = folder.join(file);
+        fs::write(&file, json!({"Records": records}).to_string()).expect("written");
+        file
+    }
+
+    /// Delivers an object of yesterday that breaks off.
+    fn deliver_torn(&self, name: &str) {
+        let file = self.deliver_on(days_ago(1), name, &["GetItem", "GetItem"]);
+        let text = fs::read(&file).expect("readable");
+        fs::write(file, &text[..text.len() / 2]).expect("written");
     }
 
     fn night(&self) -> (Ended, Value) {
-        let ended = run(&[
-            "nightly",
-            "--config",
-            path(&self.at("dynatrail.toml")),
-            "--quiet",
-        ]);
+        self.night_with(&[])
+    }
+
+    fn night_with(&self, more: &[&str]) -> (Ended, Value) {
+        let config = self.at("dynatrail.toml");
+        let fixed = ["nightly", "--config", path(&config), "--quiet"];
+        let ended = run(&[&fixed, more].concat());
         (ended, summary(&self.at("out")))
     }
 
@@ -323,4 +341,104 @@ fn a_failed_night_is_told() {
         "{:#}",
         heard[before]
     );
+}
+
+/// A back-fill of other days ends nothing, so that the next night has nothing to tell again.
+#[test]
+fn a_back_fill_does_not_make_known_findings_new() {
+    let told = Told::new();
+    told.deliver("b", &["DeleteTable", "DeleteTable"]);
+    told.night();
+    assert_eq!(told.heard().len(), 1);
+    let day = days_ago(20);
+    told.deliver_on(day, "old", &["GetItem"]);
+    let day = day.to_string();
+    let (ended, back_fill) = told.night_with(&["--since", &day, "--until", &day]);
+    let findings = &back_fill["findings"];
+    assert_eq!(back_fill["reports"]["until"], day, "{}", ended.stderr);
+    assert_eq!(
+        (&findings["ended"], &findings["continuing"]),
+        (&json!(0), &json!(2)),
+        "{findings:#}"
+    );
+    let (_, after) = told.night();
+    assert_eq!(after["findings"]["new"], 0, "{:#}", after["findings"]);
+    assert_eq!(after["deliveries"][0]["outcome"], "nothing");
+
+    // Without a first day all days to the last one are looked at.
+    let (_, first) = told.night_with(&["--until", &day]);
+    assert_eq!(first["reports"]["since"], day, "{:#}", first["reports"]);
+}
+
+/// Each object that is lost is told, also where one is known already; and none again.
+#[test]
+fn a_known_loss_hides_no_new_one() {
+    let told = Told::new();
+    let heard_of = |name: &str| {
+        let messages = told
+            .heard()
+            .into_iter()
+            .map(|message| message["coverage"].to_string());
+        messages
+            .filter(|coverage| coverage.contains(&format!("{name:0>16}")))
+            .count()
+    };
+    told.deliver_torn("torn-1");
+    let (ended, first) = told.night();
+    assert_eq!((ended.code, heard_of("torn-1")), (3, 1), "{first:#}");
+    told.deliver_torn("torn-2");
+    told.deliver_torn("torn-3");
+    let (_, second) = told.night();
+    assert!(
+        second["coverage_gaps"].to_string().contains("torn-3"),
+        "{second:#}"
+    );
+    told.night();
+    let heard = ["torn-1", "torn-2", "torn-3"].map(heard_of);
+    assert_eq!(heard, [1, 1, 1], "{:#?}", told.heard());
+}
+
+/// A night whose alarm cannot be given is not complete, and says why; nor is one whose book cannot be
+/// read, which does not know either what is new.
+#[test]
+fn a_dead_alarm_is_no_good_night() {
+    let told = Told::new();
+    let config = fs::read_to_string(told.at("dynatrail.toml")).expect("readable");
+    let broken = config.replace("cat > ", "exit 7; cat > ");
+    fs::write(told.at("dynatrail.toml"), broken).expect("written");
+    told.deliver("b", &["DeleteTable"]);
+    let metrics = told.at("metrics.prom");
+    let (ended, night) = told.night_with(&["--metrics", path(&metrics)]);
+    assert_eq!(
+        (ended.code, &night["status"]),
+        (3, &json!("incomplete")),
+        "{night:#}"
+    );
+    assert_eq!(night["coverage_gaps"], json!([]), "nothing else is wrong");
+    let problem = night["signal_problems"][0].to_string();
+    assert!(problem.contains("exit code 7"), "{problem}");
+    let text = fs::read_to_string(&metrics).expect("metrics");
+    assert!(
+        text.contains("dynatrail_deliveries{outcome=\"failed\"} 1"),
+        "{text}"
+    );
+    assert!(text.contains("dynatrail_signal_problems 1"), "{text}");
+
+    fs::write(told.at("dynatrail.toml"), config).expect("written");
+    let (ended, night) = told.night();
+    assert_eq!((ended.code, told.heard().len()), (0, 1), "{night:#}");
+    assert_eq!(night["signal_problems"], json!([]));
+
+    let book = told.at("lake").join("_dynatrail/nightly/findings.json.zst");
+    fs::write(&book, "no book").expect("written");
+    let (ended, night) = told.night();
+    assert_eq!(
+        (ended.code, &night["findings"]),
+        (3, &Value::Null),
+        "{night:#}"
+    );
+    let problem = night["signal_problems"][0].to_string();
+    assert!(problem.contains("no book of findings"), "{problem}");
+    assert_eq!(told.heard().len(), 1, "who knows what is new?");
+    assert_eq!(fs::read(&book).expect("readable"), b"no book");
 }

@@ -12,7 +12,8 @@ use std::path::Path;
 use dynatrail::lake::Store;
 use dynatrail::report::finding::{Finding, RunFindings};
 use dynatrail::report::header::Level;
-use dynatrail::signal::{Book, CoverageLoss, Night, Sinks, config};
+use dynatrail::signal::{Book, CoverageLoss, Night, Sinks, Window, config};
+use jiff::civil::date;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -73,6 +74,7 @@ fn finding(id: &str, report: &str, level: Level) -> Finding {
         level,
         title: format!("Title of {report}"),
         facts: vec![("table_name".to_owned(), format!("table-{id}"))],
+        span: None,
     }
 }
 
@@ -90,6 +92,12 @@ fn night<'n>(label: &'n str, findings: &'n RunFindings) -> Night<'n> {
         label,
         lake: "s3://lake",
         place: Some("/reports"),
+        window: Some(Window {
+            first: date(2025, 3, 1),
+            last: None,
+            is_back_fill: false,
+        }),
+        today: date(2025, 3, 7),
         findings,
         coverage: Some(&[]),
         failure: None,
@@ -100,5 +108,6 @@ fn loss(id: &str, sentence: &str) -> CoverageLoss {
     CoverageLoss {
         id: id.to_owned(),
         sentence: sentence.to_owned(),
+        date: None,
     }
 }

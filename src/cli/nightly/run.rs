@@ -10,7 +10,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::{Args, out};
+use super::{Args, out, told};
 use crate::archive::{Archive, Listing, Selection, Source};
 use crate::cli::aws::runtime;
 use crate::cli::convert::start_threads;
@@ -31,15 +31,16 @@ use crate::lake::{Holder, LakeError, LakeState, Lock, Store};
 use crate::nightly::coverage;
 use crate::nightly::estimate::Estimate;
 use crate::nightly::look_back::{LookBack, Scope};
-use crate::nightly::summary::{Findings, Listed, Night, Reports, Status};
+use crate::nightly::summary::{Listed, Night, Reports, Status};
 use crate::query::{Dates, Session};
 use crate::report::catalogue::Report;
 use crate::report::config::Config;
 use crate::report::finding::RunFindings;
 use crate::report::gather::Scope as ReportScope;
+use crate::report::lost::lost;
 use crate::report::result::{Answer, ReportRun};
 use crate::report::run::{MAX_ROWS, ReportError, Request, run as run_reports};
-use crate::signal::{self, Book, CoverageLoss, Sinks};
+use crate::signal::{self, Book, CoverageLoss, Sinks, Window};
 
 /// Says what a run would read, and changes nothing.
 pub fn dry_run(args: &Args, place: &str, manner: Manner) -> anyhow::Result<Outcome> {
@@ -87,6 +88,7 @@ pub fn run(args: &Args, place: &str, folder: &Path, manner: Manner) -> anyhow::R
         progress,
         signal,
         night: Night::begin(&clock.label(), place, &args.sources),
+        looked: None,
         found: RunFindings::default(),
         losses: None,
     };
@@ -154,36 +156,45 @@ impl Site {
 }
 
 #[derive(Clone, Copy)]
-struct Clock {
+pub(super) struct Clock {
     started: Timestamp,
     began: Instant,
 }
 
 impl Clock {
     /// The night's name: it sorts by time.
-    fn label(&self) -> String {
+    pub(super) fn label(&self) -> String {
         self.started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 
-    fn today(&self) -> Date {
+    /// The end of a window: now, or that of a day before.
+    fn until(&self, window: Window) -> Timestamp {
+        let end = window.last.and_then(|last| last.tomorrow().ok());
+        let end = end.and_then(|end| end.to_zoned(TimeZone::UTC).ok());
+        end.map_or(self.started, |end| end.timestamp().min(self.started))
+    }
+
+    pub(super) fn today(&self) -> Date {
         TimeZone::UTC.to_datetime(self.started).date()
     }
 }
 
-struct Steps<'n> {
+pub(super) struct Steps<'n> {
     args: &'n Args,
     manner: Manner,
-    place: &'n str,
-    folder: &'n Path,
-    clock: Clock,
+    pub(super) place: &'n str,
+    pub(super) folder: &'n Path,
+    pub(super) clock: Clock,
     runtime: &'n tokio::runtime::Runtime,
     progress: Arc<Progress>,
     signal: Arc<AtomicU8>,
-    night: Night,
+    pub(super) night: Night,
+    /// None until the reports have run.
+    pub(super) looked: Option<Window>,
     /// Empty until the reports have run.
-    found: RunFindings,
+    pub(super) found: RunFindings,
     /// What is missing; none until the reports have run.
-    losses: Option<Vec<CoverageLoss>>,
+    pub(super) losses: Option<Vec<CoverageLoss>>,
 }
 
 fn open_archive(args: &Args) -> anyhow::Result<Archive> {
@@ -230,30 +241,27 @@ impl Steps<'_> {
         let holder = Holder::this_process(self.night.started.clone());
         let opened =
             LakeState::check(&store, &selection).and_then(|()| Lock::take(&mut store, &holder));
-        let (_lock, ended) = match opened {
+        let (lock, error) = match opened {
             // The other run tells what there is to tell.
             Err(error @ LakeError::Held { .. }) => return Err(error.into()),
-            Err(error) => (None, Err(error.into())),
-            Ok(lock) => {
-                let lake = LakeState::open_or_create(&store, &selection);
-                let ended = lake
-                    .map_err(Into::into)
-                    .and_then(|lake| self.work(&store, lake, &mut site));
-                (Some(lock), ended)
-            }
+            Err(error) => (None, Some(error)),
+            Ok(lock) => (Some(lock), None),
         };
-        if !matches!(ended, Ok(Outcome::Interrupted(_))) {
-            self.signal(&store, &site.sinks, ended.as_ref().err());
-        }
+        let mut book = told::open_book(&store);
+        let ended = match error {
+            Some(error) => Err(error.into()),
+            None => self.work(&store, &book, &mut site),
+        };
+        let ended = match ended {
+            Ok(Outcome::Interrupted(_)) => ended,
+            ended => self.signal(&store, &mut book, &site.sinks, ended),
+        };
+        drop(lock);
         ended
     }
 
-    fn work(
-        &mut self,
-        store: &Store,
-        mut lake: LakeState,
-        site: &mut Site,
-    ) -> anyhow::Result<Outcome> {
+    fn work(&mut self, store: &Store, book: &Book, site: &mut Site) -> anyhow::Result<Outcome> {
+        let mut lake = LakeState::open_or_create(store, &site.keep.describe())?;
         let archive = open_archive(self.args)?;
         let mut look_back = LookBack::read(store, &scope(self.args))?;
         let selection = selection(self.args, &look_back, Some(&lake))?;
@@ -314,11 +322,18 @@ impl Steps<'_> {
             }
             self.night.integrity = Some(verified);
         }
-        self.report(store, &lake, site)
+        self.report(store, &lake, book, site)
     }
 
-    fn report(&mut self, store: &Store, lake: &LakeState, site: &Site) -> anyhow::Result<Outcome> {
-        let request = self.request(site.reports.clone(), site.config.clone());
+    fn report(
+        &mut self,
+        store: &Store,
+        lake: &LakeState,
+        book: &Book,
+        site: &Site,
+    ) -> anyhow::Result<Outcome> {
+        let window = self.window();
+        let request = self.request(window, site);
         let mut session = Session::open(store, lake, &self.args.query.options()?)?;
         let interrupted = &self.progress.interrupted;
         session.renew_sightings(store, lake, Dates::Missing, interrupted)?;
@@ -328,52 +343,42 @@ impl Steps<'_> {
         };
         let since = request.scope.since.unwrap_or_default();
         self.night.reports = Some(Reports::of(&run, &since, request.scope.until.as_deref()));
-        self.found = RunFindings::of(&run)?;
+        self.found = RunFindings::of(&run, &|id| book.knows(id))?;
+        let lost = lost(&session, &self.listed_scope(window))?;
         if let Some(convert) = &self.night.convert {
-            let integrity = self.night.integrity.as_ref();
-            // What was not asked for, or left for the next run, is not silent.
-            let is_up_to_now = self.args.back_fill.until.is_none()
-                && convert.objects.deferred == 0
-                && lake.unfinished.is_empty();
-            let now = is_up_to_now.then_some(self.clock.started);
-            let mut losses = coverage::losses(&run.evidence, integrity, convert, now);
-            if is_up_to_now && !self.is_back_fill() {
+            // What was left for the next run is not silent.
+            let is_complete = convert.objects.deferred == 0 && lake.unfinished.is_empty();
+            let mut losses = coverage::losses(&coverage::Known {
+                evidence: &run.evidence,
+                lost: &lost,
+                integrity: self.night.integrity.as_ref(),
+                convert,
+                now: is_complete.then(|| self.clock.until(window)),
+            });
+            if is_complete && !self.is_back_fill() {
                 losses.extend(coverage::silence(lake, self.clock.today()));
             }
             let sentences = losses.iter().map(|loss| loss.sentence.clone());
             self.night.coverage_gaps = sentences.collect();
             self.losses = Some(losses);
         }
+        self.looked = Some(window);
         out::write_reports(&run, self.folder)?;
         Ok(self.outcome(&run))
     }
 
-    /// Turns the book to this night, and tells the sinks what is new to them.
-    fn signal(&mut self, store: &Store, sinks: &Sinks, error: Option<&anyhow::Error>) {
-        let mut book = Book::load(store).unwrap_or_else(|error| {
-            tell(&format!("dynatrail: {}", error_chain(&error)));
-            Book::detached()
-        });
-        let failure = error.map(|error| error_chain(error.as_ref()));
-        let page = self.folder.join("index.html");
-        let page = page.display().to_string();
-        let night = signal::Night {
-            label: &self.clock.label(),
-            lake: self.place,
-            place: self.night.reports.is_some().then_some(page.as_str()),
-            findings: &self.found,
-            coverage: self.losses.as_deref(),
-            failure: failure.as_deref(),
-        };
-        let changes = book.turn(&night);
-        self.night.deliveries = signal::deliver(&mut book, store, sinks, &night);
-        for delivery in &self.night.deliveries {
-            if let Some(problem) = &delivery.problem {
-                tell(&format!("dynatrail: {}: {problem}", delivery.sink));
-            }
-        }
-        if self.night.reports.is_some() {
-            self.night.findings = Some(Findings::of(&changes));
+    /// The dates whose objects this night listed or whose events it looked at.
+    fn listed_scope(&self, window: Window) -> ReportScope {
+        let listed = self.night.listing.as_ref();
+        let first = listed.and_then(|listed| listed.first_key_date.as_ref());
+        // Digests are looked at from the day before on.
+        let first = first
+            .and_then(|date| date.parse::<Date>().ok())
+            .map(|date| date.saturating_sub(1.day()).min(window.first));
+        ReportScope {
+            since: first.map(|date| date.to_string()),
+            until: window.last.map(|date| date.to_string()),
+            ..ReportScope::default()
         }
     }
 
@@ -417,29 +422,42 @@ impl Steps<'_> {
         Ok(Some(summary))
     }
 
-    fn request(&self, reports: Vec<Arc<Report>>, config: Config) -> Request {
-        let first_date = self.night.convert.as_ref();
-        let first_date = first_date.and_then(|summary| summary.lake.first_date.clone());
+    /// The event dates that the reports look at.
+    fn window(&self) -> Window {
+        let convert = self.night.convert.as_ref();
+        let first_date = convert.and_then(|summary| summary.lake.first_date.as_ref());
+        let first_date = first_date.and_then(|date| date.parse::<Date>().ok());
         let asked = &self.args.back_fill;
-        let back = i64::from(self.args.reports.days.max(1)) - 1;
-        let today = self.clock.today();
-        let since = asked.since.map(|since| since.to_string());
-        // That the lake is younger than the days looked at is no gap in it.
-        let since = since.unwrap_or_else(|| {
-            let since = today.saturating_sub(back.days()).to_string();
-            let first = first_date.filter(|first| *first <= today.to_string());
-            first.map_or(since.clone(), |first| first.max(since))
-        });
+        let first = match (asked.since, asked.until) {
+            (Some(since), _) => since,
+            (None, Some(until)) => first_date.map_or(until, |first| first.min(until)),
+            (None, None) => {
+                let back = i64::from(self.args.reports.days.max(1)) - 1;
+                let today = self.clock.today();
+                let since = today.saturating_sub(back.days());
+                // That the lake is younger than the days looked at is no gap in it.
+                let first = first_date.filter(|first| *first <= today);
+                first.map_or(since, |first| first.max(since))
+            }
+        };
+        Window {
+            first,
+            last: asked.until,
+            is_back_fill: self.is_back_fill(),
+        }
+    }
+
+    fn request(&self, window: Window, site: &Site) -> Request {
         Request {
-            reports,
+            reports: site.reports.clone(),
             scope: ReportScope {
-                since: Some(since),
-                until: asked.until.map(|until| until.to_string()),
+                since: Some(window.first.to_string()),
+                until: window.last.map(|date| date.to_string()),
                 ..ReportScope::default()
             },
             parameters: Default::default(),
-            config,
-            today,
+            config: site.config.clone(),
+            today: self.clock.today(),
             max_rows: MAX_ROWS,
             with_places: true,
             interrupted: self.progress.interrupted.clone(),

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use dynatrail::report::finding::{Finding, Span};
 use dynatrail::report::header::Level;
-use dynatrail::signal::{DeliveryOutcome, Night, deliver};
+use dynatrail::signal::{Change, DeliveryOutcome, Night, Window, deliver};
+use jiff::civil::{Date, date};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -210,6 +212,109 @@ proptest! {
     }
 }
 
+fn ids(changes: &[Change]) -> String {
+    let ids: Vec<&str> = changes.iter().map(|change| change.id.as_str()).collect();
+    ids.join(" ")
+}
+
+fn window(first: Date, last: Option<Date>) -> Option<Window> {
+    Some(Window {
+        first,
+        last,
+        is_back_fill: last.is_some(),
+    })
+}
+
+fn of_days(id: &str, first: Date, last: Date) -> Finding {
+    Finding {
+        span: Some(Span { first, last }),
+        ..finding(id, "grave", Level::Critical)
+    }
+}
+
+/// A back-fill ends what it looked at and did not find, and nothing else: not a finding of other days,
+/// nor one of days of which it looked at some, nor a loss.
+#[test]
+fn a_back_fill_ends_nothing_of_other_days() {
+    let site = Site::new();
+    let mut book = site.book();
+    let day = |day| date(2025, 3, day);
+    let found = findings(&[
+        of_days("1", day(3), day(3)),
+        of_days("2", day(2), day(6)),
+        finding("3", "grave", Level::High),
+    ]);
+    let none = findings(&[]);
+    let lost = [loss("a", "3 hours are missing")];
+    let both = Night {
+        coverage: Some(&lost),
+        ..night("2025-03-07T02", &found)
+    };
+    assert_eq!(ids(&book.turn(&both).new), "1 2 3");
+    for (label, days, ended) in [
+        ("2025-03-07T03", (date(2025, 1, 10), date(2025, 1, 12)), ""),
+        ("2025-03-07T04", (day(5), day(7)), ""),
+        ("2025-03-07T05", (day(3), day(5)), "1"),
+        ("2025-03-07T06", (day(1), day(7)), "2 3"),
+    ] {
+        let back_fill = Night {
+            window: window(days.0, Some(days.1)),
+            ..night(label, &none)
+        };
+        let changes = book.turn(&back_fill);
+        assert_eq!(ids(&changes.ended), ended, "{label}");
+        assert_eq!(changes.past, 0, "{label}");
+    }
+    let again = book.turn(&Night {
+        label: "2025-03-07T07",
+        ..both
+    });
+    assert_eq!(ids(&again.new), "1 2 3", "what ended is new again");
+}
+
+/// What a night does not look at any more has not ended: seen again of the same days, it is no news.
+#[test]
+fn what_the_window_leaves_behind_is_not_told_again() {
+    let site = Site::new();
+    let hook = Hook::start(|_, _| Reply::status(200));
+    let url = site.url_file("url", &format!("{}/x", hook.endpoint));
+    let sinks = site.sinks(&format!(
+        "[[notify]]\nkind = \"webhook\"\nurl_file = {url:?}\n"
+    ));
+    let day = |day| date(2025, 3, day);
+    let old = findings(&[of_days("1", day(1), day(1)), of_days("2", day(1), day(4))]);
+    let later = findings(&[of_days("2", day(8), day(8))]);
+    let none = findings(&[]);
+    for (label, days, found, told, past) in [
+        ("2025-03-07", (day(1), None), &old, "1 2", 0),
+        // One has left the window; of the other one what is left of it was looked at.
+        ("2025-03-08", (day(2), None), &none, "", 2),
+        ("2025-03-09", (day(1), Some(day(7))), &old, "", 0),
+        ("2025-03-10", (day(4), None), &none, "", 2),
+        ("2025-03-11", (day(5), None), &later, "2", 0),
+    ] {
+        let night = Night {
+            window: window(days.0, days.1),
+            ..night(label, found)
+        };
+        let mut book = site.book();
+        let changes = book.turn(&night);
+        assert_eq!(
+            (changes.past, ids(&changes.ended)),
+            (past, String::new()),
+            "{label}"
+        );
+        deliver(&mut book, &site.store, &sinks, &night);
+        let posted = hook.take();
+        let heard: Vec<String> = posted
+            .iter()
+            .flat_map(|posted| self::told(&posted.body))
+            .map(|(id, _)| id)
+            .collect();
+        assert_eq!(heard.join(" "), told, "{label}");
+    }
+}
+
 #[test]
 fn a_night_says_what_is_new_continues_and_ended() {
     let site = Site::new();
@@ -218,10 +323,6 @@ fn a_night_says_what_is_new_continues_and_ended() {
         finding("1", "grave", Level::Critical),
         finding("2", "small", Level::Low),
     );
-    let ids = |changes: &[dynatrail::signal::Change]| {
-        let ids: Vec<String> = changes.iter().map(|change| change.id.clone()).collect();
-        ids.join(" ")
-    };
     let both = findings(&[two.clone(), one.clone()]);
     let only_one = findings(std::slice::from_ref(&one));
     let mut unanswered = findings(&[]);
@@ -345,9 +446,13 @@ fn a_book_that_cannot_be_kept_holds_back_all_but_a_failure() {
     // A file stands where the store's folder should be.
     std::fs::write(site.path().join("lake"), "").unwrap();
     for (book, night, told) in [
-        (dynatrail::signal::Book::detached(), failed, Some(1)),
         (
-            dynatrail::signal::Book::detached(),
+            dynatrail::signal::Book::detached("unreadable".to_owned()),
+            failed,
+            Some(1),
+        ),
+        (
+            dynatrail::signal::Book::detached("unreadable".to_owned()),
             night("2025-03-01", &found),
             None,
         ),

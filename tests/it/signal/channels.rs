@@ -1,7 +1,9 @@
 //! The three kinds of sinks, each against a real other side.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::config::{Credentials, Region, SharedCredentialsProvider};
@@ -210,6 +212,98 @@ fn a_webhook_that_does_not_answer_may_have_heard() {
     assert_eq!(delivery.outcome, DeliveryOutcome::Sent);
     assert!(delivery.may_repeat);
     assert_eq!(hook.take()[1].body["dynatrail"]["may_repeat"], true);
+}
+
+/// A gateway that got no answer does not know whether the message arrived.
+#[test]
+fn a_gateway_without_an_answer_may_have_passed_it_on() {
+    for status in [502, 504] {
+        let site = Site::new();
+        let hook = Hook::start(move |_, before| match before {
+            0 => Reply::again(status),
+            _ => Reply::status(200),
+        });
+        let config = webhook(&site, &hook, "");
+        let delivery = tell(&site, &config);
+        assert_eq!(delivery.outcome, DeliveryOutcome::Failed);
+        assert_eq!(hook.count(), 1, "it is not sent twice in a night");
+        let delivery = tell(&site, &config);
+        assert_eq!(delivery.outcome, DeliveryOutcome::Sent);
+        assert!(delivery.may_repeat);
+    }
+}
+
+/// The sinks of a topic at a server, with credentials.
+fn topic_at(site: &Site, endpoint: &str) -> Sinks {
+    let credentials = Credentials::new("AK", "SK", None, None, "test");
+    let config = site.runtime.block_on(aws_config(&S3Options::default()));
+    let config = config
+        .into_builder()
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build();
+    let text = format!(
+        "[[notify]]\nkind = \"sns\"\nendpoint_url = {endpoint:?}\n\
+         topic_arn = \"arn:aws:sns:eu-central-1:111122223333:alarms\"\n"
+    );
+    let notifies = config::parse(&sections(&text)).unwrap();
+    Sinks::open_with(notifies, &config, site.runtime.handle().clone()).unwrap()
+}
+
+/// What may have been published is not published again in the same night, and on the next one it says
+/// so; what certainly was not is tried again.
+#[test]
+fn a_topic_is_told_once_whatever_it_answers() {
+    for (status, tries, may_repeat) in [
+        (500, 1, true),
+        (504, 1, true),
+        (503, 4, false),
+        (403, 1, false),
+    ] {
+        let site = Site::new();
+        let hook = Hook::start(move |_, _| Reply::status(status));
+        let sinks = topic_at(&site, &hook.endpoint);
+        let delivery = tell_sinks(&site, &sinks);
+        assert_eq!(delivery.outcome, DeliveryOutcome::Failed);
+        assert_eq!(hook.count(), tries, "{status}: {delivery:?}");
+        assert_eq!(tell_sinks(&site, &sinks).may_repeat, may_repeat, "{status}");
+    }
+}
+
+/// An endpoint that reads a request and hangs up.
+#[test]
+fn a_topic_that_hangs_up_may_have_heard() {
+    let site = Site::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let heard = Arc::new(AtomicUsize::new(0));
+    let count = heard.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut buffer = [0; 64 << 10];
+            if stream.read(&mut buffer).is_ok_and(|bytes| bytes > 0) {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    });
+    let sinks = topic_at(&site, &endpoint);
+    let delivery = tell_sinks(&site, &sinks);
+    assert_eq!(delivery.outcome, DeliveryOutcome::Failed, "{delivery:?}");
+    assert_eq!(heard.load(Ordering::SeqCst), 1, "{delivery:?}");
+    assert!(tell_sinks(&site, &sinks).may_repeat);
+}
+
+/// Where nobody listens, nothing has arrived.
+#[test]
+fn a_topic_that_is_not_there_has_heard_nothing() {
+    let site = Site::new();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", port.local_addr().unwrap());
+    drop(port);
+    let sinks = topic_at(&site, &endpoint);
+    let delivery = tell_sinks(&site, &sinks);
+    assert_eq!(delivery.outcome, DeliveryOutcome::Failed, "{delivery:?}");
+    assert!(!tell_sinks(&site, &sinks).may_repeat, "{delivery:?}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use dynatrail::lake::{LakeState, Store};
 use dynatrail::query::{QueryOptions, Session};
 use dynatrail::report::catalogue::Catalogue;
 use dynatrail::report::config::Config;
-use dynatrail::report::finding::{MAX_FINDINGS, RunFindings};
+use dynatrail::report::finding::{MAX_UNKNOWN, RunFindings};
 use dynatrail::report::gather::Scope;
 use dynatrail::report::run::{MAX_ROWS, Request, run};
 use tempfile::TempDir;
@@ -61,6 +61,15 @@ impl Sample {
     }
 
     fn findings(&self, names: &[&str], change: impl Fn(&mut Request)) -> RunFindings {
+        self.findings_beside(names, change, &|_| false)
+    }
+
+    fn findings_beside(
+        &self,
+        names: &[&str],
+        change: impl Fn(&mut Request),
+        is_known: &dyn Fn(&str) -> bool,
+    ) -> RunFindings {
         let session = Session::open(&self.store, &self.lake, &QueryOptions::default()).unwrap();
         let reports = names.iter().map(|name| self.catalogue.find(name).unwrap());
         let mut request = Request {
@@ -75,7 +84,7 @@ impl Sample {
         };
         change(&mut request);
         let run = run(&session, &self.lake, "lake", &request).unwrap();
-        RunFindings::of(&run).unwrap()
+        RunFindings::of(&run, is_known).unwrap()
     }
 }
 
@@ -132,13 +141,17 @@ fn findings_are_the_open_rows_of_a_run() {
 fn rows_beyond_are_counted_and_end_nothing() {
     let sample = Sample::new();
     let found = sample.findings(&["told-apart"], |_| ());
-    assert_eq!(found.findings.len(), MAX_FINDINGS);
+    assert_eq!(found.findings.len(), MAX_UNKNOWN);
     assert!(found.answered.is_empty());
     let beyond = found.beyond["told-apart"];
-    let all = beyond + MAX_FINDINGS as u64;
-    for (max_rows, kept) in [(10, 10), (MAX_FINDINGS, MAX_FINDINGS)] {
-        let found = sample.findings(&["told-apart"], |request| request.max_rows = max_rows);
-        assert_eq!(found.findings.len(), kept);
+    let all = beyond + MAX_UNKNOWN as u64;
+    // That rows were not kept is a finding of its own.
+    for kept in [10, MAX_UNKNOWN] {
+        let found = sample.findings(&["told-apart"], |request| request.max_rows = kept);
+        assert_eq!(found.findings.len(), kept + 1);
+        let rows = (all - kept as u64).to_string();
+        let facts = &found.findings[kept].facts;
+        assert_eq!(*facts, [("rows_not_looked_at".to_owned(), rows)]);
         assert_eq!(found.beyond["told-apart"], all - kept as u64);
     }
     // Rows that cannot be told apart are one finding.
@@ -149,4 +162,39 @@ fn rows_beyond_are_counted_and_end_nothing() {
         [("rows".to_owned(), all.to_string())]
     );
     assert!(found.answered.contains("all-alike"));
+}
+
+/// However many rows are known, the new ones behind them are found; what one run has no room for is
+/// the next one's.
+#[test]
+fn known_rows_hide_no_new_ones() {
+    let sample = Sample::new();
+    let mut known = std::collections::BTreeSet::new();
+    let mut all = 0;
+    for night in 0.. {
+        let found = sample.findings_beside(&["told-apart"], |_| (), &|id| known.contains(id));
+        let new = found.findings.iter().filter(|f| !known.contains(&f.id));
+        let new: Vec<String> = new.map(|finding| finding.id.clone()).collect();
+        assert_eq!(found.findings.len(), known.len() + new.len());
+        known.extend(new);
+        all = known.len() as u64 + found.beyond.get("told-apart").unwrap_or(&0);
+        if found.answered.contains("told-apart") {
+            assert!(night > 0 && found.beyond.is_empty());
+            break;
+        }
+        assert_eq!(known.len(), (night + 1) * MAX_UNKNOWN);
+    }
+    assert_eq!(known.len() as u64, all);
+}
+
+/// A finding has the dates that its row tells, in UTC.
+#[test]
+fn a_finding_has_the_dates_of_its_row() {
+    let sample = Sample::new();
+    let found = sample.findings(&["table-deleted"], |_| ());
+    let finding = &found.findings[0];
+    let span = finding.span.expect("it has an event_time");
+    let time = &finding.facts[0].1;
+    assert_eq!(span.first, span.last);
+    assert!(time.starts_with(&span.first.to_string()), "{time}");
 }
