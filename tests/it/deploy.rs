@@ -117,9 +117,18 @@ fn the_page_names_every_file() {
     }
     for link in page.split("](").skip(1) {
         let (target, _) = link.split_once(')').expect("links end");
-        assert!(docs().join(target).exists(), "{target}");
+        let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+        assert!(docs().join(file).exists(), "{target}");
+        let headings = || read(file).lines().any(|line| is_heading(line, heading));
+        assert!(heading.is_empty() || headings(), "{target}");
     }
     assert!(named.len() >= 9);
+}
+
+/// Whether a line is the heading that a link names.
+fn is_heading(line: &str, name: &str) -> bool {
+    let text = line.trim_start_matches('#');
+    text.len() < line.len() && text.trim().to_lowercase().replace(' ', "-") == name
 }
 
 fn strings(list: &Value) -> Vec<String> {
