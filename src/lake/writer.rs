@@ -25,8 +25,9 @@ pub const PENDING_BYTES: usize = 8 << 20;
 /// Event dates whose parts are open at once; a further one closes the part used longest ago.
 pub const MAX_OPEN_DATES: usize = 16;
 
-/// Event identities remembered at once, twice: what is further apart is settled afterwards.
-const REMEMBERED_IDENTITIES: usize = 1 << 16;
+/// Event identities remembered at once, twice: what is further apart is settled afterwards. As many as
+/// fill a hash table of a megabyte; one more would take two.
+const REMEMBERED_IDENTITIES: usize = 7 << 13;
 
 /// Writes the parts of one unit.
 pub struct UnitWriter<'s> {
