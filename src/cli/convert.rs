@@ -14,6 +14,7 @@ use super::terminal::tell;
 use super::verified::{self, Converted, VerifyArgs};
 use super::{Manner, Outcome};
 use crate::archive::{Archive, Source};
+use crate::convert::crew::ThisMachine;
 use crate::convert::rules::{MAX_KEPT_BYTES, Rules};
 use crate::convert::summary::Summary;
 use crate::convert::{self, Bounds, ConvertError, Progress, Workshop};
@@ -94,6 +95,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
     let logs = keys.as_ref().map(|_| listing.objects.clone());
     let workshop = Workshop {
         archive: Arc::new(archive),
+        crew: Arc::new(ThisMachine),
         rules: Arc::new(Rules {
             keep,
             filter,

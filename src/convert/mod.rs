@@ -4,6 +4,7 @@
 //! any unit runs and a unit is done when its receipt exists, so a run that ends early is finished
 //! by the next one with the same units.
 
+pub mod crew;
 pub mod keep;
 pub mod object;
 mod objects;
@@ -11,10 +12,7 @@ pub mod rules;
 pub mod summary;
 pub mod unit;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::Ordering;
-use std::sync::mpsc;
-use std::thread::ScopedJoinHandle;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
@@ -26,9 +24,10 @@ use crate::lake::state::Unfinished;
 use crate::lake::{
     FORMAT, LakeError, LakeState, Plan, PlannedObject, PlannedUnit, Receipt, Store, settle, state,
 };
+use crew::Work;
 use rules::Rules;
 use summary::Summary;
-pub use unit::{Progress, Turn, Workshop, convert_unit};
+pub use unit::{Progress, Workshop};
 
 /// Where a unit of one day is cut, in compressed bytes.
 ///
@@ -39,9 +38,6 @@ const UNIT_BYTES: u64 = 256 << 20;
 /// Where a unit of one day is cut, in objects.
 const UNIT_OBJECTS: usize = 50_000;
 
-/// Units under way at once: one is finished, one decoded, one fetched.
-const UNITS_UNDER_WAY: usize = 3;
-
 /// What ends a conversion early.
 #[derive(Debug, thiserror::Error)]
 pub enum ConvertError {
@@ -49,6 +45,9 @@ pub enum ConvertError {
     Lake(#[from] LakeError),
     #[error("interrupted; the next run continues with the unit at hand")]
     Interrupted,
+    /// Those who were to run units could not: what they have done stays.
+    #[error(transparent)]
+    Crew(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// How far a run goes.
@@ -239,8 +238,14 @@ impl Run<'_> {
             bounds,
             ..
         } = self;
-        let ended = run_units(workshop, store, units, bounds.deadline, |receipt| {
+        let work = Work {
+            plan: &plan.path,
+            units,
+            deadline: bounds.deadline,
+        };
+        let ended = workshop.crew.run(workshop, store, &work, &mut |receipt| {
             done += 1;
+            tell_problems(&receipt);
             add(summary, &receipt);
             dates.extend(receipt.parts.iter().map(|part| part.dt.clone()));
             lake.add_receipt(receipt);
@@ -258,61 +263,12 @@ impl Run<'_> {
     }
 }
 
-/// Runs the units in their order, as far as the time reaches. Each is fetched while the one before it
-/// is decoded, and decoded while the one before it is finished: so neither the cores nor the network
-/// wait.
-fn run_units(
-    workshop: &Workshop,
-    store: &Store,
-    units: &[PlannedUnit],
-    deadline: Option<Instant>,
-    mut done: impl FnMut(Receipt),
-) -> Result<(), ConvertError> {
-    let mut finish = |running: ScopedJoinHandle<'_, Result<Receipt, ConvertError>>| {
-        let converted = running
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let receipt = converted.inspect_err(|_| {
-            // Those behind it end as well.
-            workshop.progress.interrupted.store(true, Ordering::Relaxed);
-        })?;
-        for object in &receipt.objects {
-            if let Some(problem) = &object.problem {
-                tracing::warn!(object = object.object.uri, "{problem}");
-            }
+fn tell_problems(receipt: &Receipt) {
+    for object in &receipt.objects {
+        if let Some(problem) = &object.problem {
+            tracing::warn!(object = object.object.uri, "{problem}");
         }
-        done(receipt);
-        Ok::<(), ConvertError>(())
-    };
-    std::thread::scope(|scope| {
-        let mut under_way = VecDeque::new();
-        let (_, mut may_decode) = mpsc::channel();
-        for unit in units {
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                break;
-            }
-            if workshop.progress.interrupted.load(Ordering::Relaxed) {
-                return Err(ConvertError::Interrupted);
-            }
-            tracing::debug!(
-                unit = unit.unit,
-                objects = unit.objects.len(),
-                "unit begins"
-            );
-            let (turn, fetched, next) = Turn::after(may_decode);
-            may_decode = next;
-            let running = scope.spawn(move || convert_unit(workshop, store, unit, turn));
-            // Nothing is ever sent: the end of the channel is the sign.
-            let _ = fetched.recv();
-            under_way.push_back(running);
-            if under_way.len() == UNITS_UNDER_WAY
-                && let Some(first) = under_way.pop_front()
-            {
-                finish(first)?;
-            }
-        }
-        under_way.into_iter().try_for_each(&mut finish)
-    })
+    }
 }
 
 /// Makes units of objects: a day's objects in the order of their names, cut at a bounded size.

@@ -13,6 +13,7 @@ use futures::StreamExt;
 use tokio::runtime::Handle;
 
 use super::ConvertError;
+use super::crew::Crew;
 use super::object::{DecodedGroup, DecodedObject, Decoder, Source};
 use super::objects::write_objects;
 use super::rules::Rules;
@@ -68,6 +69,8 @@ pub struct Progress {
 #[derive(Clone)]
 pub struct Workshop {
     pub archive: Arc<Archive>,
+    /// Who runs them.
+    pub crew: Arc<dyn Crew>,
     pub rules: Arc<Rules>,
     pub runtime: Handle,
     pub progress: Arc<Progress>,

@@ -21,6 +21,7 @@ use crate::cli::signals::watch_signals;
 use crate::cli::terminal::{tell, write_log_as};
 use crate::cli::verified::{self, Converted};
 use crate::cli::{Manner, Outcome};
+use crate::convert::crew::ThisMachine;
 use crate::convert::keep::Keep;
 use crate::convert::rules::{MAX_KEPT_BYTES, Rules};
 use crate::convert::summary::Summary;
@@ -277,6 +278,7 @@ impl Steps<'_> {
         let logs = site.keys.as_ref().map(|_| listing.objects.clone());
         let workshop = Workshop {
             archive: Arc::new(archive),
+            crew: Arc::new(ThisMachine),
             rules: Arc::new(Rules {
                 keep: site.keep.clone(),
                 filter: self.args.what.filter(&selection),

@@ -1,0 +1,94 @@
+//! Who runs the units of a plan: this machine, or others.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread::ScopedJoinHandle;
+use std::time::Instant;
+
+use super::ConvertError;
+use super::unit::{Turn, Workshop, convert_unit};
+use crate::lake::{PlannedUnit, Receipt, Store};
+
+/// Units under way at once: one is finished, one decoded, one fetched.
+const UNITS_UNDER_WAY: usize = 3;
+
+/// Units that are to be run.
+pub struct Work<'w> {
+    /// Where the plan stands in the lake that has them.
+    pub plan: &'w str,
+    pub units: &'w [PlannedUnit],
+    /// No unit begins later.
+    pub deadline: Option<Instant>,
+}
+
+/// Runs units: where and in which order is its own affair, what they write is not.
+pub trait Crew: Send + Sync {
+    /// Runs units as far as the time reaches; `done` is told the receipts in the units' order.
+    fn run(
+        &self,
+        workshop: &Workshop,
+        store: &Store,
+        work: &Work<'_>,
+        done: &mut dyn FnMut(Receipt),
+    ) -> Result<(), ConvertError>;
+}
+
+/// The cores of this machine, one unit after another. Each is fetched while the one before it is
+/// decoded, and decoded while the one before it is finished: so neither the cores nor the network
+/// wait.
+pub struct ThisMachine;
+
+impl Crew for ThisMachine {
+    fn run(
+        &self,
+        workshop: &Workshop,
+        store: &Store,
+        work: &Work<'_>,
+        done: &mut dyn FnMut(Receipt),
+    ) -> Result<(), ConvertError> {
+        let mut finish = |running: ScopedJoinHandle<'_, Result<Receipt, ConvertError>>| {
+            let converted = running
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let receipt = converted.inspect_err(|_| {
+                // Those behind it end as well.
+                workshop.progress.interrupted.store(true, Ordering::Relaxed);
+            })?;
+            done(receipt);
+            Ok::<(), ConvertError>(())
+        };
+        std::thread::scope(|scope| {
+            let mut under_way = VecDeque::new();
+            let (_, mut may_decode) = mpsc::channel();
+            for unit in work.units {
+                if work
+                    .deadline
+                    .is_some_and(|deadline| Instant::now() >= deadline)
+                {
+                    break;
+                }
+                if workshop.progress.interrupted.load(Ordering::Relaxed) {
+                    return Err(ConvertError::Interrupted);
+                }
+                tracing::debug!(
+                    unit = unit.unit,
+                    objects = unit.objects.len(),
+                    "unit begins"
+                );
+                let (turn, fetched, next) = Turn::after(may_decode);
+                may_decode = next;
+                let running = scope.spawn(move || convert_unit(workshop, store, unit, turn));
+                // Nothing is ever sent: the end of the channel is the sign.
+                let _ = fetched.recv();
+                under_way.push_back(running);
+                if under_way.len() == UNITS_UNDER_WAY
+                    && let Some(first) = under_way.pop_front()
+                {
+                    finish(first)?;
+                }
+            }
+            under_way.into_iter().try_for_each(&mut finish)
+        })
+    }
+}
