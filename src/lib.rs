@@ -19,6 +19,7 @@
 //! signal     findings of a night, what is missing, a failure ─► who must look, once
 //! ```
 //!
+//! With the feature `cluster`, `cluster` has other machines run what `convert` and `query` do here.
 //! `archive`, `container` and `event` know nothing of one another; `convert` joins them.
 //! `query`, `report` and `render` see the lake alone.
 
@@ -26,6 +27,8 @@
 
 pub mod archive;
 pub mod cli;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod container;
 pub mod convert;
 pub mod event;

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use jiff::Timestamp;
 
 use super::aws::{S3Args, runtime};
+use super::cluster::ClusterArgs;
 use super::progress::{Display, Expected};
 use super::selection::{EventTimeArgs, SelectionArgs, list};
 use super::signals::watch_signals;
@@ -14,7 +15,6 @@ use super::terminal::tell;
 use super::verified::{self, Converted, VerifyArgs};
 use super::{Manner, Outcome};
 use crate::archive::{Archive, Source};
-use crate::convert::crew::ThisMachine;
 use crate::convert::rules::{MAX_KEPT_BYTES, Rules};
 use crate::convert::summary::Summary;
 use crate::convert::{self, Bounds, ConvertError, Progress, Workshop};
@@ -60,6 +60,9 @@ pub struct Args {
     threads: Option<usize>,
 
     #[command(flatten)]
+    cluster: ClusterArgs,
+
+    #[command(flatten)]
     s3: S3Args,
 }
 
@@ -78,10 +81,12 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
 
     let runtime = runtime()?;
     let progress = Arc::new(Progress::default());
-    let signal = watch_signals(runtime.handle(), progress.clone());
+    let signal = watch_signals(runtime.handle(), &progress);
     let mut store = args.s3.open_store(&args.lake, runtime.handle())?;
     // Listing a large archive takes long: what is wrong with the lake is told before.
     LakeState::check(&store, &keep.describe())?;
+    let holder = Holder::this_process(Timestamp::now().to_string());
+    let crew = args.cluster.crew(&args.lake, runtime.handle(), &holder)?;
     let sources = args.sources.iter().map(|text| Source::parse(text));
     let sources = sources.collect::<Result<Vec<_>, _>>()?;
     let keys = verified::keys(&args.integrity, &args.sources, &args.s3, &runtime)?;
@@ -95,7 +100,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
     let logs = keys.as_ref().map(|_| listing.objects.clone());
     let workshop = Workshop {
         archive: Arc::new(archive),
-        crew: Arc::new(ThisMachine),
+        crew,
         rules: Arc::new(Rules {
             keep,
             filter,
@@ -105,7 +110,6 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
         runtime: runtime.handle().clone(),
         progress: progress.clone(),
     };
-    let holder = Holder::this_process(Timestamp::now().to_string());
     let _lock = Lock::take(&mut store, &holder)?;
     let mut lake = LakeState::open_or_create(&store, &workshop.rules.keep.describe())?;
     let bounds = Bounds {

@@ -1,9 +1,14 @@
 //! Options of the engine that questions and reports run on.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
+use tokio::runtime::Handle;
 
+use super::cluster::{ClusterArgs, PartitionArgs};
+use super::signals::watch;
 use crate::query::{DEFAULT_MEMORY_LIMIT_BYTES, QueryOptions, RedactionKey};
 
 /// Bytes of a key file that are read at most.
@@ -36,6 +41,7 @@ impl MachineArgs {
             spill_folder: self.spill_dir.clone(),
             threads: self.threads.map(usize::from),
             redaction: None,
+            engine: None,
         }
     }
 }
@@ -45,6 +51,12 @@ impl MachineArgs {
 pub struct EngineArgs {
     #[command(flatten)]
     machine: MachineArgs,
+
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+
+    #[command(flatten)]
+    partitions: PartitionArgs,
 
     /// Replaces item keys by a keyed hash, everywhere.
     #[arg(long, value_enum, value_name = "WHAT")]
@@ -67,9 +79,24 @@ enum Redact {
 }
 
 impl EngineArgs {
-    pub fn options(&self) -> anyhow::Result<QueryOptions> {
+    /// How statements over a lake run, in a process that ends itself when it is told to.
+    pub fn options(&self, lake: &str, runtime: &Handle) -> anyhow::Result<QueryOptions> {
+        self.options_of_run(lake, || {
+            let interrupted = Arc::new(AtomicBool::new(false));
+            watch(runtime, &interrupted, "cancelling the job");
+            interrupted
+        })
+    }
+
+    /// How statements over a lake run, in a run that ends when a flag is set.
+    pub fn options_of_run(
+        &self,
+        lake: &str,
+        interrupted: impl FnOnce() -> Arc<AtomicBool>,
+    ) -> anyhow::Result<QueryOptions> {
         Ok(QueryOptions {
             redaction: self.redaction()?,
+            engine: self.cluster.engine(lake, &self.partitions, interrupted)?,
             ..self.machine.options()
         })
     }

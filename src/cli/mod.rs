@@ -1,6 +1,12 @@
 //! The command line: one file a subcommand. stdout is the answer, stderr everything else.
 
+#[cfg(not(feature = "cluster"))]
+#[path = "alone.rs"]
+mod cluster;
+
 mod aws;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod convert;
 mod ddl;
 mod docs;
@@ -92,6 +98,8 @@ enum Command {
     Evidence(Box<evidence::Args>),
     Ddl(ddl::Args),
     Rebuild(rebuild::Args),
+    #[cfg(feature = "cluster")]
+    Cluster(cluster::Args),
     Completions(docs::CompletionArgs),
     Man(docs::ManArgs),
     Columns(docs::ColumnArgs),
@@ -159,6 +167,8 @@ pub fn run() -> ExitCode {
         Command::Evidence(args) => evidence::run(&args, manner),
         Command::Ddl(args) => ddl::run(&args),
         Command::Rebuild(args) => rebuild::run(&args, manner),
+        #[cfg(feature = "cluster")]
+        Command::Cluster(args) => cluster::run(&args, manner),
         Command::Completions(args) => docs::completions(&args),
         Command::Man(args) => docs::man(&args),
         Command::Columns(args) => docs::columns(&args),
@@ -166,6 +176,7 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(outcome) => outcome.into(),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if cluster::is_cancelled(&error) => Outcome::Interrupted(2).into(),
         Err(error) => {
             // Some errors repeat their causes in their own text.
             let text = crate::convert::unit::error_chain(error.as_ref());

@@ -90,8 +90,15 @@ fn show_lines(progress: &Progress, expected: Expected, ended: &AtomicBool) {
 fn told(progress: &Progress, expected: Expected, start: Instant) -> String {
     let seconds = start.elapsed().as_secs_f64().max(0.001);
     let events = progress.events.load(Ordering::Relaxed);
+    let units = match progress.units_planned.load(Ordering::Relaxed) {
+        0 => String::new(),
+        planned => format!(
+            "{}/{planned} units on the cluster, ",
+            progress.units_done.load(Ordering::Relaxed)
+        ),
+    };
     format!(
-        "{}/{} objects, {} MB inflated, {:.0} events/s",
+        "{units}{}/{} objects, {} MB inflated, {:.0} events/s",
         progress.objects.load(Ordering::Relaxed),
         expected.objects,
         progress.inflated_bytes.load(Ordering::Relaxed) / 1_000_000,

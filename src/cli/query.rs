@@ -100,7 +100,11 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let runtime = runtime()?;
     let store = args.s3.open_store(&args.lake, runtime.handle())?;
     let lake = LakeState::load(&store)?;
-    let session = Session::open(&store, &lake, &args.engine.options()?)?;
+    let session = Session::open(
+        &store,
+        &lake,
+        &args.engine.options(&args.lake, runtime.handle())?,
+    )?;
     match statement {
         Some(statement) => answer(&session, &statement, args)?,
         None => prompt(&session, |statement| answer(&session, statement, args))?,

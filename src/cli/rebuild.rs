@@ -44,7 +44,7 @@ pub struct Args {
 pub fn run(args: &Args, manner: Manner) -> anyhow::Result<Outcome> {
     let runtime = runtime()?;
     let progress = Arc::new(Progress::default());
-    let signal = watch_signals(runtime.handle(), progress.clone());
+    let signal = watch_signals(runtime.handle(), &progress);
     let mut store = args.s3.open_store(&args.lake, runtime.handle())?;
     // A lock is not left in what is no lake.
     LakeState::load(&store)?;

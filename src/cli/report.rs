@@ -232,7 +232,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let runtime = runtime()?;
     let store = args.s3.open_store(place, runtime.handle())?;
     let lake = LakeState::load(&store)?;
-    let session = Session::open(&store, &lake, &args.query.options()?)?;
+    let session = Session::open(&store, &lake, &args.query.options(place, runtime.handle())?)?;
     let run = run_reports(&session, &lake, place, &request)?;
     output::write(
         &run,
@@ -313,7 +313,8 @@ fn print_sql(args: &Args, request: &Request) -> anyhow::Result<Outcome> {
             let runtime = runtime()?;
             let store = args.s3.open_store(place, runtime.handle())?;
             let lake = LakeState::load(&store)?;
-            Some(Session::open(&store, &lake, &args.query.options()?)?)
+            let options = args.query.options(place, runtime.handle())?;
+            Some(Session::open(&store, &lake, &options)?)
         }
         None => None,
     };

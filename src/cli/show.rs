@@ -9,6 +9,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use super::Outcome;
 use super::aws::{S3Args, runtime};
 use super::terminal::printable;
+use crate::convert::crew::Shares;
 use crate::convert::summary::{LakeTotals, Summary};
 use crate::event::schema::{Events, Operations, Table};
 use crate::lake::receipt::Tally;
@@ -293,7 +294,42 @@ pub fn summary_text(summary: &Summary) -> String {
         lake.parts,
         bytes(lake.bytes)
     );
+    if let Some(cluster) = &summary.cluster {
+        shares_text(&mut out, cluster);
+    }
     printable(&out).into_owned()
+}
+
+/// Who converted what.
+fn shares_text(out: &mut String, cluster: &Shares) {
+    let units: u64 = cluster.executors.values().map(|share| share.units).sum();
+    let _ = writeln!(
+        out,
+        "cluster  {} units by {} executors, {} here, {} tried again",
+        units,
+        cluster.executors.len(),
+        cluster.done_here,
+        cluster.retries
+    );
+    for (executor, share) in &cluster.executors {
+        let _ = writeln!(
+            out,
+            "         {executor}: {} units, {} objects, {} compressed",
+            share.units,
+            share.objects,
+            bytes(share.compressed_bytes)
+        );
+    }
+    for refusal in &cluster.refusals {
+        let _ = writeln!(out, "         given back: {refusal}");
+    }
+    if cluster.further_refusals > 0 {
+        let _ = writeln!(
+            out,
+            "         given back {} times more",
+            cluster.further_refusals
+        );
+    }
 }
 
 /// What befell some of the objects, where it did.

@@ -1,10 +1,12 @@
 //! Who runs the units of a plan: this machine, or others.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::ScopedJoinHandle;
 use std::time::Instant;
+
+use serde::Serialize;
 
 use super::ConvertError;
 use super::unit::{Turn, Workshop, convert_unit};
@@ -22,6 +24,41 @@ pub struct Work<'w> {
     pub deadline: Option<Instant>,
 }
 
+/// What of a run's units others did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Shares {
+    /// By the name of the executor.
+    pub executors: BTreeMap<String, Share>,
+    /// Tasks that were run again, since their executors were lost or failed.
+    pub retries: u64,
+    /// Units that no executor converted: the client did.
+    pub done_here: u64,
+    /// Why executors gave units back, of the first ones.
+    pub refusals: Vec<String>,
+    pub further_refusals: u64,
+}
+
+/// What one executor did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Share {
+    pub units: u64,
+    pub objects: u64,
+    pub compressed_bytes: u64,
+}
+
+/// Reasons that are named.
+const REFUSALS_NAMED: usize = 20;
+
+impl Shares {
+    pub fn refuse(&mut self, reason: &str) {
+        self.retries += 1;
+        match self.refusals.len() < REFUSALS_NAMED {
+            true => self.refusals.push(reason.to_owned()),
+            false => self.further_refusals += 1,
+        }
+    }
+}
+
 /// Runs units: where and in which order is its own affair, what they write is not.
 pub trait Crew: Send + Sync {
     /// Runs units as far as the time reaches; `done` is told the receipts in the units' order.
@@ -32,6 +69,11 @@ pub trait Crew: Send + Sync {
         work: &Work<'_>,
         done: &mut dyn FnMut(Receipt),
     ) -> Result<(), ConvertError>;
+
+    /// What others did of all units so far; none where nobody else takes part.
+    fn shares(&self) -> Option<Shares> {
+        None
+    }
 }
 
 /// The cores of this machine, one unit after another. Each is fetched while the one before it is
@@ -78,7 +120,8 @@ impl Crew for ThisMachine {
                 );
                 let (turn, fetched, next) = Turn::after(may_decode);
                 may_decode = next;
-                let running = scope.spawn(move || convert_unit(workshop, store, unit, turn));
+                let running =
+                    scope.spawn(move || convert_unit(workshop, store, unit, turn, &mut |_| Ok(())));
                 // Nothing is ever sent: the end of the channel is the sign.
                 let _ = fetched.recv();
                 under_way.push_back(running);

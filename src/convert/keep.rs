@@ -51,6 +51,17 @@ impl Keep {
         }
     }
 
+    /// What a lake's description says that it keeps; none where it is nothing that
+    /// [`Keep::describe`] gives.
+    pub fn described(text: &str) -> Option<Self> {
+        let keep = match text {
+            "dynamodb" => Self::dynamodb(),
+            "all" => Self::all(),
+            selectors => Self::selectors(Selectors::from_json(selectors).ok()?),
+        };
+        (keep.describe() == text).then_some(keep)
+    }
+
     /// A stable text of what is kept, for identities.
     pub fn describe(&self) -> String {
         match &self.what {

@@ -27,7 +27,7 @@ use crate::lake::{
 use crew::Work;
 use rules::Rules;
 use summary::Summary;
-pub use unit::{Progress, Workshop};
+pub use unit::{Progress, Workshop, convert_unit};
 
 /// Where a unit of one day is cut, in compressed bytes.
 ///
@@ -111,6 +111,7 @@ pub fn run(
             false => run.lake.unfinished.push(plan),
         }
     }
+    run.summary.cluster = workshop.crew.shares();
     Ok(run.summary)
 }
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::crew::Shares;
 use super::unit::error_chain;
 use crate::archive::Listing;
 use crate::lake::receipt::{RecordCounts, Tally};
@@ -34,6 +35,9 @@ pub struct Summary {
     /// Problems beyond those named.
     pub further_problems: u64,
     pub identities: Identities,
+    /// Of a run on a cluster: who did what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Shares>,
     /// The objects counted as changed, as they are listed now.
     #[serde(skip)]
     pub refused: Vec<PlannedObject>,

@@ -61,8 +61,24 @@ pub struct Progress {
     pub compressed_bytes: AtomicU64,
     pub inflated_bytes: AtomicU64,
     pub events: AtomicU64,
+    /// Of a run whose units others convert; none otherwise.
+    pub units_planned: AtomicU64,
+    pub units_done: AtomicU64,
     /// Set to end the run after the groups at hand.
     pub interrupted: Arc<AtomicBool>,
+}
+
+impl Progress {
+    /// Counts what another machine has converted.
+    pub fn count(&self, receipt: &Receipt) {
+        let add = |counter: &AtomicU64, of: fn(&ObjectReceipt) -> u64| {
+            counter.fetch_add(receipt.objects.iter().map(of).sum(), Ordering::Relaxed);
+        };
+        add(&self.objects, |_| 1);
+        add(&self.compressed_bytes, |object| object.object.size_bytes);
+        add(&self.inflated_bytes, |object| object.inflated_bytes);
+        add(&self.events, |object| object.counts.kept);
+    }
 }
 
 /// What units run with.
@@ -106,6 +122,12 @@ pub struct Turn {
 }
 
 impl Turn {
+    /// A turn that waits for no other unit.
+    pub fn alone() -> Self {
+        let (_, may_decode) = mpsc::channel();
+        Self::after(may_decode).0
+    }
+
     /// A turn, with what ends when all of it is being fetched, and being decoded.
     pub fn after(may_decode: Receiver<()>) -> (Self, Receiver<()>, Receiver<()>) {
         let (fetching, all_fetching) = mpsc::channel();
@@ -119,12 +141,14 @@ impl Turn {
     }
 }
 
-/// Converts a unit; its receipt is stored when its parts are.
+/// Converts a unit; its receipt is stored when its parts are, unless `accept` refuses what became of
+/// its objects.
 pub fn convert_unit(
     workshop: &Workshop,
     store: &Store,
     unit: &PlannedUnit,
     turn: Turn,
+    accept: &mut dyn FnMut(&[DecodedObject]) -> Result<(), ConvertError>,
 ) -> Result<Receipt, ConvertError> {
     let mut writer = UnitWriter::new(store, &unit.unit);
     let mut ledger = Ledger::default();
@@ -143,6 +167,7 @@ pub fn convert_unit(
         }
         Ok(())
     })?;
+    accept(&ledger.objects)?;
     let mut parts = writer.finish()?;
     let quarantine = match ledger.quarantine.lines() {
         Some(lines) => Some(state::write_quarantine(store, &unit.unit, lines)?),

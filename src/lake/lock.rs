@@ -6,7 +6,7 @@
 //! machine, whether it still does is looked up instead. A holder that cannot renew writes no more.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -69,6 +69,15 @@ impl Holder {
         let found = process::identity(self.pid);
         held.is_of_same_machine(&own)
             .then(|| found.is_some_and(|found| found == *held))
+    }
+
+    /// Whether it is the same run, however often it has renewed its lock.
+    fn is_same_run(&self, other: &Self) -> bool {
+        let run = |holder: &Self| Self {
+            renewals: 0,
+            ..holder.clone()
+        };
+        run(self) == run(other)
     }
 
     fn in_words(&self) -> String {
@@ -194,6 +203,25 @@ fn take_file(path: PathBuf, place: &str, holder: &Holder) -> Result<Lock, LakeEr
     Ok(Lock {
         held: Held::Local(file),
     })
+}
+
+/// Whether a run holds the lock of a lake, seen from another process, which works for it.
+pub fn is_held_by(store: &Store, holder: &Holder) -> Result<bool, LakeError> {
+    if let Store::Local { root } = store {
+        let path = root.join(LOCK);
+        // The file of a run that was killed still names it.
+        match File::open(&path).map(|file| file.try_lock_shared()) {
+            Ok(Err(TryLockError::WouldBlock)) => {}
+            Ok(Ok(())) => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Ok(Err(TryLockError::Error(source))) | Err(source) => {
+                return Err(LakeError::Store(local("lock", path, source)));
+            }
+        }
+    }
+    let text = store.read(LOCK)?.unwrap_or_default();
+    let found = serde_json::from_slice::<Holder>(&text);
+    Ok(found.is_ok_and(|found| found.is_same_run(holder)))
 }
 
 fn held(place: &str, text: &[u8]) -> LakeError {

@@ -19,6 +19,9 @@ const RECEIPTS: &str = "_dynatrail/receipts";
 const SETTLEMENTS: &str = "_dynatrail/settlements";
 const QUARANTINE: &str = "_dynatrail/quarantine";
 
+/// How the name of a packed file ends.
+const PACKED: &str = ".json.zst";
+
 /// What a lake is: written when it is made, never changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LakeDescription {
@@ -28,6 +31,12 @@ pub struct LakeDescription {
 }
 
 impl LakeDescription {
+    /// The description of a lake that there is.
+    pub fn of(store: &Store) -> Result<Self, LakeError> {
+        let described = Self::read(store)?;
+        described.ok_or_else(|| LakeError::NotALake(store.place()))
+    }
+
     /// The description of a lake, if there is one; an error if this program does not know it.
     fn read(store: &Store) -> Result<Option<Self>, LakeError> {
         match read_json::<Self>(store, DESCRIPTION)? {
@@ -264,18 +273,41 @@ pub fn write_plan(store: &Store, name: &str, plan: &Plan) -> Result<String, Lake
     Ok(path)
 }
 
+/// Reads a plan.
+pub fn read_plan(store: &Store, path: &str) -> Result<Plan, LakeError> {
+    read_packed(store, path)
+}
+
 /// Stores a receipt: from then on its unit is done.
 pub fn write_receipt(store: &Store, receipt: &Receipt) -> Result<(), LakeError> {
-    write_packed(
-        store,
-        &format!("{RECEIPTS}/{}.json.zst", receipt.unit),
-        receipt,
-    )
+    write_packed(store, &receipt_path(&receipt.unit), receipt)
 }
 
 /// Reads a unit's receipt with its objects.
 pub fn read_receipt(store: &Store, unit: &str) -> Result<Receipt, LakeError> {
-    read_packed(store, &format!("{RECEIPTS}/{unit}.json.zst"))
+    read_packed(store, &receipt_path(unit))
+}
+
+/// A unit's receipt, if it has one.
+pub fn find_receipt(store: &Store, unit: &str) -> Result<Option<Receipt>, LakeError> {
+    match read_receipt(store, unit) {
+        Err(LakeError::Missing(_)) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+/// The names of the units that have a receipt.
+pub fn units_with_receipts(store: &Store) -> Result<HashSet<String>, LakeError> {
+    let paths = store.list(RECEIPTS)?.into_iter().map(|(path, _)| path);
+    let unit = |path: String| {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        name.strip_suffix(PACKED).map(str::to_owned)
+    };
+    Ok(paths.filter_map(unit).collect())
+}
+
+fn receipt_path(unit: &str) -> String {
+    format!("{RECEIPTS}/{unit}{PACKED}")
 }
 
 pub fn write_settlement(store: &Store, settlement: &Settlement) -> Result<(), LakeError> {

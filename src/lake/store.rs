@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -14,6 +15,7 @@ pub use reader::StoreReader;
 use tokio::runtime::Handle;
 
 use super::lock::Lease;
+use super::process;
 
 mod reader;
 
@@ -189,7 +191,7 @@ impl Store {
     pub fn create(&self, path: &str) -> Result<StoreWriter, StoreError> {
         let target = match self {
             Self::Local { root } => {
-                let staging = root.join(STAGING).join(path.replace('/', "~"));
+                let staging = root.join(STAGING).join(staging_name(path));
                 create_parent(&staging)?;
                 let file = File::create(&staging)
                     .map_err(|source| local("create", staging.clone(), source))?;
@@ -288,6 +290,15 @@ impl Store {
             source,
         }
     }
+}
+
+/// A name that no other writer has: executors of a cluster may write the same file at once, all the
+/// same bytes.
+fn staging_name(path: &str) -> String {
+    static WRITERS: AtomicU64 = AtomicU64::new(0);
+    let writer = WRITERS.fetch_add(1, Ordering::Relaxed);
+    let (host, pid) = (process::host(), std::process::id());
+    format!("{}~{host}~{pid}~{writer}", path.replace('/', "~"))
 }
 
 pub(super) fn local(action: &'static str, path: PathBuf, source: io::Error) -> StoreError {

@@ -19,6 +19,11 @@ pub enum QueryError {
          it with dt ({0})"
     )]
     Memory(String),
+    #[error(
+        "a cluster cannot redact: the secret would have to be sent to every executor; ask without \
+         --cluster"
+    )]
+    RedactedElsewhere,
     #[error("cannot start the threads that compute")]
     Runtime(#[source] std::io::Error),
     #[error(transparent)]

@@ -3,6 +3,7 @@
 mod cloudtrail;
 mod compact;
 mod distinct;
+mod engine;
 mod error;
 mod function;
 mod json_path;
@@ -22,10 +23,11 @@ pub use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::datasource::ViewTable;
-use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
@@ -34,6 +36,7 @@ use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 use tokio::runtime::Runtime;
 
+pub use engine::Engine;
 pub use error::QueryError;
 pub use redact::RedactionKey;
 pub use sightings::{Dates, Renewed};
@@ -61,6 +64,8 @@ pub struct QueryOptions {
     pub threads: Option<usize>,
     /// Item keys are replaced by their hash under this key.
     pub redaction: Option<RedactionKey>,
+    /// What runs statements instead of this process; it has memory and threads of its own.
+    pub engine: Option<Arc<dyn Engine>>,
 }
 
 impl Default for QueryOptions {
@@ -70,6 +75,7 @@ impl Default for QueryOptions {
             spill_folder: None,
             threads: None,
             redaction: None,
+            engine: None,
         }
     }
 }
@@ -91,6 +97,7 @@ pub struct Session {
     runtime: Runtime,
     /// The lake as the engine's store.
     url: ObjectStoreUrl,
+    engine: Option<Arc<dyn Engine>>,
     /// Which dates of the view `sightings` are read from their files.
     sightings: Sightings,
 }
@@ -111,26 +118,38 @@ impl Session {
             .enable_all()
             .build()
             .map_err(QueryError::Runtime)?;
-        let url = ObjectStoreUrl::parse("lake://lake").expect("the URL is well formed");
+        if options.engine.is_some() && options.redaction.is_some() {
+            return Err(QueryError::RedactedElsewhere);
+        }
+        let mut config = config(threads, options.memory_limit_bytes);
+        let url = match &options.engine {
+            Some(engine) => {
+                config = engine.configure(config);
+                engine.url()?
+            }
+            None => ObjectStoreUrl::parse("lake://lake")?,
+        };
         let environment = environment(options)?;
         environment.register_object_store(url.as_ref(), store.object_store()?);
         let state = SessionStateBuilder::new()
-            .with_config(config(threads, options.memory_limit_bytes))
+            .with_config(config)
             .with_runtime_env(environment)
-            .with_default_features()
-            .with_physical_optimizer_rule(Arc::new(compact::CompactHeldRows))
-            .build();
+            .with_default_features();
+        let mut state = match options.engine {
+            // The step is this process's own, and other machines do not know it.
+            Some(_) => state.build(),
+            None => state
+                .with_physical_optimizer_rule(Arc::new(compact::CompactHeldRows))
+                .build(),
+        };
+        register_functions(&mut state);
         let context = SessionContext::new_with_state(state);
-        context.register_udf(function::json_extract_scalar());
-        context.register_udaf(distinct::count());
-        for function in cloudtrail::functions() {
-            context.register_udf(function);
-        }
         let parts = lake.parts();
         let session = Self {
             context,
             runtime,
             url,
+            engine: options.engine.clone(),
             sightings: Sightings::find(store, &parts)?,
         };
         session.register::<Events>(&parts, options)?;
@@ -148,7 +167,12 @@ impl Session {
         parts: &[crate::lake::Part],
         options: &QueryOptions,
     ) -> Result<(), QueryError> {
-        let table = Arc::new(LakeTable::of::<T>(&self.url, parts));
+        let table = LakeTable::of::<T>(&self.url, parts);
+        let table = Arc::new(match self.engine {
+            // Views of text are sent with all that they are views of.
+            Some(_) => table.without_views(),
+            None => table,
+        });
         match options.redaction {
             Some(ref key) if redact::is_redacted::<T>() => {
                 let plan = redact::plan::<T>(table, key)?;
@@ -187,10 +211,21 @@ impl Session {
     }
 
     fn start(&self, plan: LogicalPlan, context: &SessionContext) -> Result<Rows<'_>, QueryError> {
-        let plan = shared::share(plan, context, &self.runtime)?;
+        let elsewhere = match &self.engine {
+            Some(engine) => self.start_elsewhere(&plan, context, engine.as_ref())?,
+            None => None,
+        };
+        let mut stream = match elsewhere {
+            Some(stream) => stream,
+            None => {
+                let plan = shared::share(plan, context, &self.runtime)?;
+                self.runtime.block_on(async {
+                    let frame = context.execute_logical_plan(plan).await?;
+                    frame.execute_stream().await
+                })?
+            }
+        };
         self.runtime.block_on(async {
-            let frame = context.execute_logical_plan(plan).await?;
-            let mut stream = frame.execute_stream().await?;
             Ok(Rows {
                 session: self,
                 schema: plain_schema(&stream.schema()),
@@ -198,6 +233,29 @@ impl Session {
                 stream,
             })
         })
+    }
+
+    /// Gives a plan to another engine, unless it asks about this process.
+    fn start_elsewhere(
+        &self,
+        plan: &LogicalPlan,
+        context: &SessionContext,
+        engine: &dyn Engine,
+    ) -> Result<Option<SendableRecordBatchStream>, QueryError> {
+        if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) {
+            return Ok(None);
+        }
+        let stream = self.runtime.block_on(async {
+            let physical = context.state().create_physical_plan(plan).await?;
+            match engine::is_for_others(&physical)? {
+                true => engine
+                    .run(physical, context.copied_config())
+                    .await
+                    .map(Some),
+                false => Ok(None),
+            }
+        })?;
+        Ok(stream)
     }
 
     /// Plans a statement, and refuses what would do more than read.
@@ -249,6 +307,16 @@ impl Session {
         tables.sort();
         tables
     }
+}
+
+/// Adds the functions that statements over a lake may name beside the engine's own.
+pub fn register_functions(state: &mut SessionState) {
+    let functions = cloudtrail::functions().chain([function::json_extract_scalar()]);
+    for function in functions {
+        // A registry of names cannot fail.
+        let _ = state.register_udf(Arc::new(function));
+    }
+    let _ = state.register_udaf(Arc::new(distinct::count()));
 }
 
 /// Whether a statement writes by its first word, however little of it can be planned.

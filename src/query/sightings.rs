@@ -56,6 +56,10 @@ impl Session {
         }
         let columns = defined.schema().clone();
         let files = LakeTable::of_small_files(&self.url, &file_schema(&columns), held.clone());
+        let files = match self.engine {
+            Some(_) => files.without_views(),
+            None => files,
+        };
         let files = provider_as_source(Arc::new(files));
         let files = LogicalPlanBuilder::scan(sightings::NAME, files, None)?;
         if missing.is_empty() {

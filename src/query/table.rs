@@ -66,6 +66,24 @@ impl LakeTable {
         }
     }
 
+    /// The same with text as it stands in the files.
+    pub fn without_views(self) -> Self {
+        let schema = self.schema.file_schema();
+        let fields = schema.fields().iter().map(|field| {
+            let data_type = match field.data_type() {
+                DataType::Utf8View => DataType::Utf8,
+                other => other.clone(),
+            };
+            Field::new(field.name(), data_type, true)
+        });
+        Self {
+            schema: TableSchema::builder(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+                .with_table_partition_cols(self.schema.table_partition_cols().to_vec())
+                .build(),
+            ..self
+        }
+    }
+
     /// How many rows parts have.
     fn rows<'p>(&self, parts: impl Iterator<Item = &'p Part>) -> Precision<usize> {
         match self.rows_are_known {

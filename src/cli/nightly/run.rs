@@ -21,7 +21,6 @@ use crate::cli::signals::watch_signals;
 use crate::cli::terminal::{tell, write_log_as};
 use crate::cli::verified::{self, Converted};
 use crate::cli::{Manner, Outcome};
-use crate::convert::crew::ThisMachine;
 use crate::convert::keep::Keep;
 use crate::convert::rules::{MAX_KEPT_BYTES, Rules};
 use crate::convert::summary::Summary;
@@ -78,7 +77,7 @@ pub fn run(args: &Args, place: &str, folder: &Path, manner: Manner) -> anyhow::R
     let site = Site::read(args, &runtime)?;
     start_threads(None)?;
     let progress = Arc::new(Progress::default());
-    let signal = watch_signals(runtime.handle(), progress.clone());
+    let signal = watch_signals(runtime.handle(), &progress);
     let mut steps = Steps {
         args,
         manner,
@@ -251,7 +250,7 @@ impl Steps<'_> {
         let mut book = told::open_book(&store);
         let ended = match error {
             Some(error) => Err(error.into()),
-            None => self.work(&store, &book, &mut site),
+            None => self.work(&store, &holder, &book, &mut site),
         };
         let ended = match ended {
             Ok(Outcome::Interrupted(_)) => ended,
@@ -261,7 +260,15 @@ impl Steps<'_> {
         ended
     }
 
-    fn work(&mut self, store: &Store, book: &Book, site: &mut Site) -> anyhow::Result<Outcome> {
+    fn work(
+        &mut self,
+        store: &Store,
+        holder: &Holder,
+        book: &Book,
+        site: &mut Site,
+    ) -> anyhow::Result<Outcome> {
+        let cluster = &self.args.query.cluster;
+        let crew = cluster.crew(self.place, self.runtime.handle(), holder)?;
         let mut lake = LakeState::open_or_create(store, &site.keep.describe())?;
         let archive = open_archive(self.args)?;
         let mut look_back = LookBack::read(store, &scope(self.args))?;
@@ -278,7 +285,7 @@ impl Steps<'_> {
         let logs = site.keys.as_ref().map(|_| listing.objects.clone());
         let workshop = Workshop {
             archive: Arc::new(archive),
-            crew: Arc::new(ThisMachine),
+            crew,
             rules: Arc::new(Rules {
                 keep: site.keep.clone(),
                 filter: self.args.what.filter(&selection),
@@ -336,11 +343,17 @@ impl Steps<'_> {
     ) -> anyhow::Result<Outcome> {
         let window = self.window();
         let request = self.request(window, site);
-        let mut session = Session::open(store, lake, &self.args.query.options()?)?;
         let interrupted = &self.progress.interrupted;
-        session.renew_sightings(store, lake, Dates::Missing, interrupted)?;
-        let run = match run_reports(&session, lake, self.place, &request) {
-            Err(ReportError::Interrupted) => return Ok(self.interrupted()),
+        let query = &self.args.query;
+        let options = query.options_of_run(self.place, || interrupted.clone())?;
+        let mut session = Session::open(store, lake, &options)?;
+        let run = session
+            .renew_sightings(store, lake, Dates::Missing, interrupted)
+            .map_err(ReportError::from)
+            .and_then(|_| run_reports(&session, lake, self.place, &request));
+        let run = match run {
+            // A statement that was cancelled fails.
+            Err(_) if interrupted.load(Ordering::Relaxed) => return Ok(self.interrupted()),
             run => run?,
         };
         let since = request.scope.since.unwrap_or_default();

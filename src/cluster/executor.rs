@@ -1,0 +1,87 @@
+//! An executor: runs what the scheduler gives it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ballista_core::extension::SessionConfigExt;
+use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::SessionConfig;
+
+use super::codec::Codec;
+use super::functions::registry;
+use super::stores::LakeStores;
+use super::{Address, ClusterError, Site};
+
+/// How often an executor tells that it is alive, in seconds.
+const SIGN_OF_LIFE_EVERY: u64 = 3;
+
+/// How long what a task left to others is kept where nobody said that it can go, in seconds.
+const LEFT_FOR_OTHERS_KEPT: u64 = 24 * 3600;
+
+/// How often it is looked for what can go, in seconds.
+const LOOKED_FOR_LEFT_EVERY: u64 = 600;
+
+/// How an executor runs.
+#[derive(Debug, Clone)]
+pub struct ExecutorOptions {
+    pub scheduler: Address,
+    /// The IP address to listen at.
+    pub listen: String,
+    /// The name by which the scheduler and other executors reach it.
+    pub advertise: String,
+    /// Where rows are fetched, and where tasks come in.
+    pub port: u16,
+    pub task_port: u16,
+    /// Tasks at once.
+    pub slots: usize,
+    /// Where rows wait for other executors, and where is spilled.
+    pub work_dir: PathBuf,
+    /// Bytes that sorting, grouping and joining may hold, over all tasks.
+    pub memory_limit_bytes: u64,
+}
+
+/// Runs an executor until it is told to end; waits for a scheduler that is not there yet.
+///
+/// # Errors
+/// [`ClusterError::Executor`] where it cannot listen, or was refused.
+pub async fn serve_executor(options: ExecutorOptions, site: Arc<Site>) -> Result<(), ClusterError> {
+    let work_dir = options.work_dir.clone();
+    std::fs::create_dir_all(&work_dir).map_err(|source| ClusterError::WorkDir {
+        place: work_dir.display().to_string(),
+        source,
+    })?;
+    let stores = Arc::new(LakeStores::new(site.clone()));
+    let spills = work_dir.clone();
+    let config = ExecutorProcessConfig {
+        bind_host: options.listen,
+        external_host: Some(options.advertise),
+        port: options.port,
+        grpc_port: options.task_port,
+        scheduler_host: options.scheduler.host,
+        scheduler_port: options.scheduler.port,
+        scheduler_connect_timeout_seconds: u16::MAX,
+        vcores: options.slots,
+        work_dir: Some(work_dir.display().to_string()),
+        job_data_ttl_seconds: LEFT_FOR_OTHERS_KEPT,
+        job_data_clean_up_interval_seconds: LOOKED_FOR_LEFT_EVERY,
+        executor_heartbeat_interval_seconds: SIGN_OF_LIFE_EVERY,
+        memory_pool_size: Some(options.memory_limit_bytes),
+        override_function_registry: Some(registry()),
+        override_config_producer: Some(Arc::new(SessionConfig::new_with_ballista)),
+        override_runtime_producer: Some(Arc::new(move |_| {
+            let disk = DiskManagerMode::Directories(vec![spills.clone()]);
+            let environment = RuntimeEnvBuilder::new()
+                .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
+                .with_object_store_registry(stores.clone())
+                .build()?;
+            Ok(Arc::new(environment))
+        })),
+        override_physical_codec: Some(Arc::new(Codec::of(site))),
+        ..ExecutorProcessConfig::default()
+    };
+    start_executor_process(Arc::new(config))
+        .await
+        .map_err(ClusterError::Executor)
+}

@@ -1,0 +1,256 @@
+//! A client's side of a job: given to the scheduler, waited for, its rows fetched.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ballista_core::client::BallistaClient;
+use ballista_core::config::BallistaConfig;
+use ballista_core::extension::SessionConfigExt;
+use ballista_core::serde::protobuf::execute_query_params::Query;
+use ballista_core::serde::protobuf::get_job_status_result::FlightProxy;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::serde::protobuf::{
+    CancelJobParams, ExecuteQueryParams, GetJobStatusParams, GetJobStatusResult, KeyValuePair,
+    PartitionLocation, execute_query_result, job_status,
+};
+use ballista_core::utils::{GrpcClientConfig, create_grpc_client_endpoint};
+use ballista_core::version;
+use datafusion::common::{Result as EngineResult, internal_datafusion_err};
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
+use datafusion::prelude::SessionConfig;
+use datafusion_proto::physical_plan::AsExecutionPlan;
+use datafusion_proto::protobuf::PhysicalPlanNode;
+use tonic::transport::Channel;
+
+use super::codec::Codec;
+use super::{Address, ClusterError, MAX_MESSAGE_BYTES};
+
+/// How often the scheduler is asked how far a job is.
+const ASKED_EVERY: Duration = Duration::from_millis(50);
+
+/// How long a scheduler may not answer before it is taken for lost.
+const SCHEDULER_MAY_BE_SILENT: Duration = Duration::from_secs(10);
+
+type Scheduler = SchedulerGrpcClient<Channel>;
+
+/// Gives jobs to one cluster.
+#[derive(Debug, Clone)]
+pub struct Client {
+    address: Address,
+}
+
+/// A job that ended well: where its rows are.
+pub struct Finished {
+    partitions: Vec<PartitionLocation>,
+    proxy: Option<FlightProxy>,
+}
+
+impl Client {
+    pub fn new(address: Address) -> Self {
+        Self { address }
+    }
+
+    async fn connect(&self) -> Result<Scheduler, ClusterError> {
+        let config = GrpcClientConfig::from(&BallistaConfig::default());
+        let unreachable = |source| ClusterError::Unreachable {
+            address: self.address.clone(),
+            source,
+        };
+        let endpoint = create_grpc_client_endpoint(self.address.url(), Some(&config))
+            .map_err(|error| unreachable(error.into()))?;
+        let channel = endpoint
+            .connect()
+            .await
+            .map_err(|error| unreachable(error.into()))?;
+        Ok(SchedulerGrpcClient::new(channel)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES))
+    }
+
+    /// Whether a scheduler of this version's Ballista is there.
+    pub async fn check(&self) -> Result<(), ClusterError> {
+        self.connect().await.map(drop)
+    }
+
+    /// Runs a plan to its end, and tells where its rows are. Set `interrupted` to cancel it.
+    ///
+    /// # Errors
+    /// The scheduler cannot be reached, is lost, or does not take the plan; a task failed as often
+    /// as Ballista tries it; interrupted.
+    pub async fn run(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        config: &SessionConfig,
+        interrupted: &AtomicBool,
+    ) -> Result<Finished, ClusterError> {
+        let mut scheduler = self.connect().await?;
+        let job_id = self.submit(&mut scheduler, plan, config).await?;
+        let mut answered = Instant::now();
+        loop {
+            if interrupted.load(Ordering::Relaxed) {
+                self.cancel(&mut scheduler, &job_id).await;
+                return Err(ClusterError::Interrupted);
+            }
+            let asked = GetJobStatusParams {
+                job_id: job_id.clone(),
+            };
+            match scheduler.get_job_status(asked).await {
+                Ok(answer) => {
+                    answered = Instant::now();
+                    if let Some(finished) = self.judge(answer.into_inner())? {
+                        return Ok(finished);
+                    }
+                }
+                Err(status) if answered.elapsed() >= SCHEDULER_MAY_BE_SILENT => {
+                    return Err(ClusterError::Lost {
+                        address: self.address.clone(),
+                        words: status.message().to_owned(),
+                    });
+                }
+                Err(status) => tracing::debug!(%status, "the scheduler does not answer"),
+            }
+            tokio::time::sleep(ASKED_EVERY).await;
+        }
+    }
+
+    async fn submit(
+        &self,
+        scheduler: &mut Scheduler,
+        plan: Arc<dyn ExecutionPlan>,
+        config: &SessionConfig,
+    ) -> Result<String, ClusterError> {
+        let mut bytes = Vec::new();
+        PhysicalPlanNode::try_from_physical_plan(plan, &Codec::without_site())
+            .and_then(|node| node.try_encode(&mut bytes))
+            .map_err(ClusterError::Plan)?;
+        let entries = config.options().entries().into_iter();
+        let settings = entries.map(|entry| KeyValuePair {
+            key: entry.key,
+            value: entry.value,
+        });
+        let mut request = tonic::Request::new(ExecuteQueryParams {
+            query: Some(Query::PhysicalPlan(bytes)),
+            settings: settings.collect(),
+            session_id: session_id(),
+            operation_id: session_id(),
+        });
+        version::insert_version_header(request.metadata_mut());
+        let refused = |words: String| ClusterError::Refused {
+            address: self.address.clone(),
+            words,
+        };
+        let answer = scheduler.execute_query(request).await;
+        let answer = answer.map_err(|status| refused(status.message().to_owned()))?;
+        match answer.into_inner().result {
+            Some(execute_query_result::Result::Success(accepted)) => Ok(accepted.job_id),
+            Some(execute_query_result::Result::Failure(failure)) => {
+                Err(refused(format!("{:?}", failure.failure)))
+            }
+            None => Err(refused("it answers nothing".to_owned())),
+        }
+    }
+
+    /// What a status says: the end, well or not, or that the job goes on.
+    fn judge(&self, answer: GetJobStatusResult) -> Result<Option<Finished>, ClusterError> {
+        let Some(status) = answer.status else {
+            return Err(ClusterError::Forgotten {
+                address: self.address.clone(),
+            });
+        };
+        match status.status {
+            Some(job_status::Status::Successful(job)) => Ok(Some(Finished {
+                partitions: job.partition_location,
+                proxy: answer.flight_proxy,
+            })),
+            Some(job_status::Status::Failed(job)) => Err(ClusterError::Failed {
+                address: self.address.clone(),
+                words: job.error,
+            }),
+            Some(job_status::Status::Queued(_) | job_status::Status::Running(_)) | None => Ok(None),
+        }
+    }
+
+    async fn cancel(&self, scheduler: &mut Scheduler, job_id: &str) {
+        let job_id = job_id.to_owned();
+        if let Err(status) = scheduler.cancel_job(CancelJobParams { job_id }).await {
+            tracing::warn!(%status, "the job was not cancelled");
+        }
+    }
+
+    /// The rows of a piece.
+    pub async fn fetch(&self, piece: &Piece) -> Result<SendableRecordBatchStream, ClusterError> {
+        self.fetch_piece(piece)
+            .await
+            .map_err(|source| ClusterError::Fetch {
+                address: self.address.clone(),
+                source,
+            })
+    }
+
+    async fn fetch_piece(&self, piece: &Piece) -> EngineResult<SendableRecordBatchStream> {
+        let incomplete = || internal_datafusion_err!("the scheduler does not say where rows are");
+        let Piece { location, proxy } = piece;
+        let executor = location.executor_meta.as_ref().ok_or_else(incomplete)?;
+        let partition = location.partition_id.clone().ok_or_else(incomplete)?;
+        let executor_port = u16::try_from(executor.port).map_err(|_| incomplete())?;
+        let (host, port) = match proxy {
+            Some(FlightProxy::Local(true)) => (self.address.host.as_str(), self.address.port),
+            _ => (executor.host.as_str(), executor_port),
+        };
+        let config = BallistaConfig::default();
+        let grpc = GrpcClientConfig::from(&config);
+        let mut flight = BallistaClient::try_new(
+            host,
+            port,
+            MAX_MESSAGE_BYTES,
+            false,
+            None,
+            grpc.io_retries_times,
+            grpc.io_retry_wait_time_ms,
+            0,
+            0,
+        )
+        .await
+        .map_err(|error| error.into_datafusion())?;
+        flight
+            .fetch_partition_proxied(
+                &executor.id,
+                &partition.into(),
+                location.file_id,
+                location.layout(),
+                &executor.host,
+                executor_port,
+                true,
+            )
+            .await
+            .map_err(|error| error.into_datafusion())
+    }
+}
+
+/// Some of a job's rows, on one executor.
+pub struct Piece {
+    location: PartitionLocation,
+    proxy: Option<FlightProxy>,
+}
+
+impl Finished {
+    /// Where the rows are, in their order.
+    pub fn into_pieces(self) -> impl Iterator<Item = Piece> {
+        let proxy = self.proxy;
+        self.partitions.into_iter().map(move |location| Piece {
+            location,
+            proxy: proxy.clone(),
+        })
+    }
+}
+
+/// A name for one job's settings: no two jobs of a scheduler share them.
+fn session_id() -> String {
+    ballista_core::ids::new_instance_id()
+}
+
+/// The settings of jobs.
+pub fn config() -> SessionConfig {
+    SessionConfig::new_with_ballista()
+}

@@ -1,0 +1,38 @@
+//! Many machines: the units of a conversion and the questions of reports as tasks of Ballista,
+//! DataFusion's distributed scheduler and executors.
+//!
+//! The scheduler and the executors are this same program. Ballista gives out tasks, gives them out
+//! again where a machine is lost, and moves rows; what a task does is the same function as on one
+//! machine. A client plans units and questions itself and sends the physical plan: of a conversion
+//! the names of units, whose objects stand in the lake's plan. Executors reach S3 by their own
+//! credentials; none travel.
+
+mod address;
+mod codec;
+mod convert;
+mod error;
+mod executor;
+mod functions;
+mod job;
+mod logs;
+mod node;
+mod query;
+mod scheduler;
+mod site;
+mod stores;
+
+pub use address::{Address, AddressError};
+pub use convert::ClusterCrew;
+pub use error::ClusterError;
+pub use executor::{ExecutorOptions, serve_executor};
+pub use job::Client;
+pub use logs::{LevelFilter, tell_engine_logs};
+pub use query::ClusterEngine;
+pub use scheduler::{SchedulerOptions, serve_scheduler};
+pub use site::{Opener, Site};
+
+/// The scheduler's port, as Ballista has it.
+pub const SCHEDULER_PORT: u16 = 50050;
+
+/// Bytes of a message between client, scheduler and executors, at most: Ballista's own limit.
+const MAX_MESSAGE_BYTES: usize = 16 << 20;

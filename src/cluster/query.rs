@@ -1,0 +1,104 @@
+//! Questions to a lake, answered by a cluster.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ballista_core::extension::{SessionConfigExt, SessionConfigHelperExt};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
+use datafusion::prelude::SessionConfig;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+
+use super::job::Client;
+use super::{Address, ClusterError, stores};
+use crate::query::Engine;
+
+/// A cluster as the engine of a session.
+pub struct ClusterEngine {
+    client: Client,
+    lake: String,
+    partitions: usize,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl ClusterEngine {
+    /// `lake` is the lake's place as executors open it; rows are divided into `partitions`, each of
+    /// which is one task's. Set `interrupted` to cancel what runs.
+    ///
+    /// # Errors
+    /// A folder's place that is not a full path: executors stand in other folders.
+    pub fn new(
+        address: Address,
+        lake: &str,
+        partitions: usize,
+        interrupted: Arc<AtomicBool>,
+    ) -> Result<Self, ClusterError> {
+        if !lake.starts_with("s3://") && !lake.starts_with('/') {
+            return Err(ClusterError::RelativePath {
+                place: lake.to_owned(),
+            });
+        }
+        Ok(Self {
+            client: Client::new(address),
+            lake: lake.to_owned(),
+            partitions,
+            interrupted,
+        })
+    }
+}
+
+impl Engine for ClusterEngine {
+    fn url(&self) -> Result<ObjectStoreUrl> {
+        stores::url(&self.lake)
+    }
+
+    fn configure(&self, config: SessionConfig) -> SessionConfig {
+        let ballista = config.ballista_config();
+        config
+            .with_option_extension(ballista)
+            .ballista_restricted_configuration()
+            .with_target_partitions(self.partitions)
+            .with_ballista_job_name("dynatrail query")
+    }
+
+    fn run(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        config: SessionConfig,
+    ) -> BoxFuture<'_, Result<SendableRecordBatchStream>> {
+        async move {
+            let external = |error: ClusterError| DataFusionError::External(Box::new(error));
+            let schema = plan.schema();
+            let finished = self.client.run(plan, &config, &self.interrupted).await;
+            let finished = finished.map_err(external)?;
+            let (client, interrupted) = (self.client.clone(), self.interrupted.clone());
+            let batches = async_pieces(client, finished)
+                .try_flatten()
+                .map(move |batch| match interrupted.load(Ordering::Relaxed) {
+                    true => Err(external(ClusterError::Interrupted)),
+                    false => batch,
+                });
+            let stream = RecordBatchStreamAdapter::new(schema, batches);
+            Ok(Box::pin(stream) as SendableRecordBatchStream)
+        }
+        .boxed()
+    }
+}
+
+/// The pieces of a job's rows, one after another: their order is that of the rows.
+fn async_pieces(
+    client: Client,
+    finished: super::job::Finished,
+) -> impl futures::Stream<Item = Result<SendableRecordBatchStream>> + Send {
+    let pieces = finished.into_pieces();
+    futures::stream::iter(pieces).then(move |piece| {
+        let client = client.clone();
+        async move {
+            let fetched = client.fetch(&piece).await;
+            fetched.map_err(|error| DataFusionError::External(Box::new(error)))
+        }
+    })
+}
