@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ballista_core::extension::SessionConfigExt;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
+use datafusion::common::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::SessionConfig;
@@ -52,6 +53,7 @@ pub async fn serve_executor(options: ExecutorOptions, site: Arc<Site>) -> Result
         place: work_dir.display().to_string(),
         source,
     })?;
+    let failed = |error: DataFusionError| ClusterError::Executor(error.into());
     let stores = Arc::new(LakeStores::new(site.clone()));
     let spills = work_dir.clone();
     let config = ExecutorProcessConfig {
@@ -68,7 +70,7 @@ pub async fn serve_executor(options: ExecutorOptions, site: Arc<Site>) -> Result
         job_data_clean_up_interval_seconds: LOOKED_FOR_LEFT_EVERY,
         executor_heartbeat_interval_seconds: SIGN_OF_LIFE_EVERY,
         memory_pool_size: Some(options.memory_limit_bytes),
-        override_function_registry: Some(registry()),
+        override_function_registry: Some(registry().map_err(failed)?),
         override_config_producer: Some(Arc::new(SessionConfig::new_with_ballista)),
         override_runtime_producer: Some(Arc::new(move |_| {
             let disk = DiskManagerMode::Directories(vec![spills.clone()]);

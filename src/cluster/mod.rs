@@ -9,6 +9,7 @@
 
 mod address;
 mod codec;
+mod constant;
 mod convert;
 mod error;
 mod executor;

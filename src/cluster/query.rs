@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use super::job::Client;
-use super::{Address, ClusterError, stores};
+use super::{Address, ClusterError, constant, stores};
 use crate::query::Engine;
 
 /// A cluster as the engine of a session.
@@ -72,6 +72,7 @@ impl Engine for ClusterEngine {
         async move {
             let external = |error: ClusterError| DataFusionError::External(Box::new(error));
             let schema = plan.schema();
+            let plan = constant::fold(plan).await?;
             let finished = self.client.run(plan, &config, &self.interrupted).await;
             let finished = finished.map_err(external)?;
             let (client, interrupted) = (self.client.clone(), self.interrupted.clone());

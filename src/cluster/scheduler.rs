@@ -42,7 +42,7 @@ pub async fn serve_scheduler(options: SchedulerOptions) -> Result<(), ClusterErr
         // A client needs to reach the scheduler alone.
         enable_embedded_flight_proxy: true,
         override_physical_codec: Some(Arc::new(Codec::without_site())),
-        override_session_builder: Some(Arc::new(|config| Ok(session_state(config)))),
+        override_session_builder: Some(Arc::new(session_state)),
         ..SchedulerConfig::default()
     };
     let place = options.listen.to_string();

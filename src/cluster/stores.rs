@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::execution::object_store::{ObjectStoreRegistry, ObjectStoreUrl};
 use object_store::ObjectStore;
+use object_store::memory::InMemory;
 use url::Url;
 
 use super::Site;
@@ -16,6 +17,20 @@ const SCHEME: &str = "lake";
 /// The address of a lake's place in plans.
 pub fn url(place: &str) -> Result<ObjectStoreUrl> {
     ObjectStoreUrl::parse(format!("{SCHEME}://{}", hex(place.as_bytes())))
+}
+
+/// Stores of one who plans: a plan that is read anew asks for them, and reads nothing from them.
+#[derive(Debug)]
+pub struct UnreadStores;
+
+impl ObjectStoreRegistry for UnreadStores {
+    fn register_store(&self, _: &Url, store: Arc<dyn ObjectStore>) -> Option<Arc<dyn ObjectStore>> {
+        Some(store)
+    }
+
+    fn get_store(&self, _: &Url) -> Result<Arc<dyn ObjectStore>> {
+        Ok(Arc::new(InMemory::new()))
+    }
 }
 
 /// Opens lakes when a task first reads them; nothing else can be read.
