@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use datafusion::common::{Result, exec_err};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result, exec_err};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::empty::EmptyExec;

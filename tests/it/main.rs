@@ -6,6 +6,8 @@ mod archive_s3;
 mod bad_input;
 mod chunk;
 mod cli;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod containers;
 mod convert_s3;
 mod corpus;

@@ -1,0 +1,183 @@
+//! Who is killed, cut off, not allowed or told to end.
+
+use super::*;
+
+/// An executor is killed in the middle: its units are done by the other, once.
+#[test]
+fn an_executor_may_be_killed() {
+    let mut site = Site::start(2);
+    site.slow_down(Duration::from_millis(300));
+    let running = begun(&mut site.convert("s3://lakes/killed", &[]));
+    wait_for("receipts", || site.receipts("killed") >= 2);
+    site.cluster.kill_executor(0);
+    let killed = finished(running);
+    assert_eq!(killed.code, 3, "{}", killed.stderr);
+    let summary = killed.json();
+    assert!(
+        summary["cluster"]["retries"].as_u64() > Some(0),
+        "{summary:#}"
+    );
+    assert_eq!(summary["cluster"]["done_here"], 0, "{summary:#}");
+    site.server.set_faults(Faults::default());
+    site.assert_same("alone", "killed");
+}
+
+/// The scheduler is killed: the client says so, and the same command goes on from the receipts.
+#[test]
+fn the_scheduler_may_be_killed() {
+    let mut site = Site::start(2);
+    site.slow_down(Duration::from_millis(300));
+    let running = begun(&mut site.convert("s3://lakes/lost", &[]));
+    wait_for("receipts", || site.receipts("lost") >= 2);
+    site.cluster.restart_scheduler();
+    let lost = finished(running);
+    assert_eq!(lost.code, 1, "{}", lost.stderr);
+    assert!(
+        lost.stderr.contains("the same command goes on from there"),
+        "{}",
+        lost.stderr
+    );
+    site.server.set_faults(Faults::default());
+    let before = site.receipts("lost");
+    site.server.take_requests();
+    let again = ended(&mut site.convert("s3://lakes/lost", &[]));
+    assert_eq!(again.code, 3, "{}", again.stderr);
+    let resumed = again.json()["resumed_units"].as_u64().expect("a count");
+    assert!(resumed as usize + before >= site.receipts("lost"));
+    site.assert_same("alone", "lost");
+}
+
+/// Told to end, the client cancels its job: executors stop fetching.
+#[test]
+fn an_interrupted_client_cancels_its_job() {
+    let site = Site::start(2);
+    site.slow_down(Duration::from_millis(500));
+    let running = begun(&mut site.convert("s3://lakes/cancelled", &[]));
+    wait_for("receipts", || site.receipts("cancelled") >= 1);
+    let pid = running.id().to_string();
+    let sent = Command::new("kill").args(["-INT", &pid]).status();
+    assert!(sent.expect("kill runs").success());
+    let cancelled = finished(running);
+    assert_eq!(cancelled.code, 130, "{}", cancelled.stderr);
+    // Units at hand end with their groups.
+    let is_quiet = || {
+        site.server.take_requests();
+        std::thread::sleep(Duration::from_secs(2));
+        site.server.take_requests().is_empty()
+    };
+    wait_for("end of the work", is_quiet);
+    site.server.set_faults(Faults::default());
+    let again = ended(&mut site.convert("s3://lakes/cancelled", &[]));
+    assert_eq!(again.code, 3, "{}", again.stderr);
+    site.assert_same("alone", "cancelled");
+}
+
+/// A killed client's executors see that nobody holds the lock, and begin no further unit.
+#[test]
+fn the_client_may_be_killed() {
+    let mut cluster = Cluster::start();
+    let folder = buckets();
+    let server = S3Server::start(
+        folder.path(),
+        Faults {
+            get_delay: Duration::from_millis(300),
+            ..Faults::default()
+        },
+    );
+    cluster.add(&server.environment());
+    let lake = folder.path().join("local");
+    let convert = |more: &[&str]| {
+        let mut command = dynatrail();
+        command
+            .envs(server.environment())
+            .args(["convert", "s3://trail-logs", "--lake", path(&lake)])
+            .args(more);
+        command
+    };
+    let address = cluster.address();
+    let mut running = begun(&mut convert(&["--cluster", &address]));
+    let receipts = || {
+        let folder = lake.join("_dynatrail/receipts");
+        fs::read_dir(folder).map_or(0, Iterator::count)
+    };
+    wait_for("receipts", || receipts() >= 1);
+    kill(&mut running);
+    let is_quiet = || {
+        server.take_requests();
+        std::thread::sleep(Duration::from_secs(2));
+        server.take_requests().is_empty()
+    };
+    wait_for("end of the work", is_quiet);
+    let done = receipts();
+    let alone = folder.path().join("alone");
+    server.set_faults(Faults::default());
+    let again = ended(&mut convert(&["--cluster", &address]));
+    assert_eq!(again.code, 3, "{}", again.stderr);
+    assert!(done < receipts(), "the executor did not go on alone");
+    let one = ended(dynatrail().envs(server.environment()).args([
+        "convert",
+        "s3://trail-logs",
+        "--lake",
+        path(&alone),
+    ]));
+    assert_eq!(one.code, 3, "{}", one.stderr);
+    let files = |lake: &Path| {
+        let mut files = files(lake);
+        files.retain(|(name, _)| !name.ends_with("lock"));
+        files
+    };
+    assert!(files(&alone) == files(&lake));
+}
+
+/// An executor that may not read S3 gives units back by its name, and others do them.
+#[test]
+fn an_executor_without_rights_is_named() {
+    let mut site = Site::start(1);
+    let mut environment = site.server.environment();
+    environment[1].1 = "wrong".to_owned();
+    site.cluster.add(&environment);
+    let with = ended(&mut site.convert("s3://lakes/rights", &[]));
+    assert_eq!(with.code, 3, "{}", with.stderr);
+    let summary = with.json();
+    let refusals = summary["cluster"]["refusals"].as_array().expect("a list");
+    assert!(!refusals.is_empty(), "{summary:#}");
+    for refusal in refusals {
+        let words = refusal.as_str().expect("words");
+        assert!(words.starts_with("executor 127.0.0.1:"), "{words}");
+    }
+    site.assert_same("alone", "rights");
+}
+
+/// Where no executor can read S3 the client does the work, and says so.
+#[test]
+fn units_that_no_executor_converts_are_done_by_the_client() {
+    let mut site = Site::start(0);
+    let mut environment = site.server.environment();
+    environment[3].1 = "http://127.0.0.1:1".to_owned();
+    site.cluster.add(&environment);
+    let more = [
+        "--since",
+        "2025-03-12",
+        "--until",
+        "2025-03-12",
+        "--late",
+        "0",
+    ];
+    let alone = run_on(
+        &site.server,
+        &[
+            &["convert", "s3://trail-logs", "--lake", "s3://lakes/few"],
+            &more[..],
+        ]
+        .concat(),
+    );
+    let here = ended(&mut site.convert("s3://lakes/here", &more));
+    assert_eq!(here.code, alone.code, "{}", here.stderr);
+    let summary = here.json();
+    assert_eq!(
+        summary["cluster"]["done_here"].as_u64(),
+        Some(site.receipts("here") as u64),
+        "{summary:#}"
+    );
+    site.assert_same("few", "here");
+}
