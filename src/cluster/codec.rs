@@ -98,3 +98,71 @@ impl PhysicalExtensionCodec for Codec {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion_proto::physical_plan::AsExecutionPlan;
+    use datafusion_proto::protobuf::PhysicalPlanNode;
+
+    use super::*;
+    use crate::cluster::MAX_MESSAGE_BYTES;
+    use crate::cluster::convert::UNITS_OF_JOB;
+    use crate::lake::Holder;
+
+    fn job() -> Job {
+        let (version, format) = Job::version();
+        Job {
+            version,
+            format,
+            lake: "s3://a-bucket-with-a-long-name/and/a/prefix".to_owned(),
+            plan: "_dynatrail/plans/0123456789abcdef.json.zst".to_owned(),
+            holder: Holder::this_process("2025-01-01T00:00:00Z".to_owned()),
+            deadline_ms: Some(1),
+        }
+    }
+
+    fn plan(job: Job, units: usize) -> Arc<dyn ExecutionPlan> {
+        let units: Vec<String> = (0..units).map(|n| format!("20250101-{n:016x}")).collect();
+        ConvertExec::of_units(job, units.iter().map(String::as_str)).expect("a plan")
+    }
+
+    fn written(plan: Arc<dyn ExecutionPlan>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        PhysicalPlanNode::try_from_physical_plan(plan, &Codec::without_site())
+            .and_then(|node| node.try_encode(&mut bytes))
+            .expect("it is written");
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Result<Arc<dyn ExecutionPlan>> {
+        PhysicalPlanNode::try_decode(bytes)?
+            .try_into_physical_plan(&TaskContext::default(), &Codec::without_site())
+    }
+
+    #[test]
+    fn a_job_comes_back_as_it_was() {
+        let plan = read(&written(plan(job(), 3))).expect("it is read");
+        let node = plan.downcast_ref::<ConvertExec>().expect("our node");
+        assert_eq!(node.job, job());
+        assert_eq!(node.properties().partitioning.partition_count(), 3);
+    }
+
+    /// The message of the largest job stays far below what Ballista takes.
+    #[test]
+    fn the_largest_job_is_small() {
+        let bytes = written(plan(job(), UNITS_OF_JOB)).len();
+        assert!(bytes < MAX_MESSAGE_BYTES / 8, "{bytes} bytes");
+    }
+
+    #[test]
+    fn another_version_is_refused_and_named() {
+        let other = Job {
+            version: "9.9.9".to_owned(),
+            ..job()
+        };
+        let words = read(&written(plan(other, 1))).expect_err("refused");
+        let words = words.to_string();
+        assert!(words.contains("the scheduler is dynatrail"), "{words}");
+        assert!(words.contains("the client is 9.9.9"), "{words}");
+    }
+}

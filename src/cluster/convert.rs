@@ -111,7 +111,10 @@ impl ClusterCrew {
                     ClusterError::Interrupted => ConvertError::Interrupted,
                     error => ConvertError::Crew(Box::new(error)),
                 })?;
+            let count = units.len() as u64;
             for report in reports {
+                let is_again = report.task >= count || report.earlier_stages > 0;
+                self.shares().retries += u64::from(is_again);
                 self.book(&report);
                 outcomes.insert(report.unit, report.outcome);
             }
@@ -184,7 +187,6 @@ impl ClusterCrew {
 
     fn book(&self, report: &Report) {
         let mut shares = self.shares();
-        shares.retries += report.earlier_attempts;
         match report.outcome {
             Outcome::Converted | Outcome::Found => {
                 let share: &mut Share =

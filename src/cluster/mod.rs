@@ -15,6 +15,7 @@ mod error;
 mod executor;
 mod functions;
 mod job;
+mod joins;
 mod logs;
 mod node;
 mod query;

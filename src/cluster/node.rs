@@ -80,8 +80,11 @@ pub struct Report {
     pub executor: String,
     pub outcome: Outcome,
     pub problem: Option<String>,
-    /// Earlier attempts of the same task, whose executors were lost.
-    pub earlier_attempts: u64,
+    /// The task's number within its stage: one that takes the place of another has a higher one than
+    /// all before.
+    pub task: u64,
+    /// How often the whole stage was begun before.
+    pub earlier_stages: u64,
     pub objects: u64,
     pub compressed_bytes: u64,
 }
@@ -95,7 +98,8 @@ impl Report {
             text("executor"),
             text("outcome"),
             text("problem"),
-            number("earlier_attempts"),
+            number("task"),
+            number("earlier_stages"),
             number("objects"),
             number("compressed_bytes"),
         ]))
@@ -113,7 +117,8 @@ impl Report {
             text(Some(&self.executor)),
             text(outcome),
             text(self.problem.as_deref()),
-            number(self.earlier_attempts),
+            number(self.task),
+            number(self.earlier_stages),
             number(self.objects),
             number(self.compressed_bytes),
         ];
@@ -142,9 +147,10 @@ impl Report {
                 executor: text(1, row).ok_or_else(wrong)?,
                 outcome: outcome.ok_or_else(wrong)?.0,
                 problem: text(3, row),
-                earlier_attempts: number(4, row),
-                objects: number(5, row),
-                compressed_bytes: number(6, row),
+                task: number(4, row),
+                earlier_stages: number(5, row),
+                objects: number(6, row),
+                compressed_bytes: number(7, row),
             })
         };
         (0..batch.num_rows()).map(report).collect()
@@ -244,7 +250,7 @@ impl ExecutionPlan for ConvertExec {
         let Some(site) = self.site.clone() else {
             return internal_err!("units are converted by executors");
         };
-        let earlier_attempts = context.task_id().map_or(0, |id| earlier_attempts(&id));
+        let (task, earlier_stages) = context.task_id().map_or((0, 0), |id| numbers(&id));
         let job = Arc::new(self.job.clone());
         // Dropped with the stream: a job that is cancelled ends soon.
         let interrupt = Arc::new(Interrupt::default());
@@ -263,13 +269,15 @@ impl ExecutionPlan for ConvertExec {
                             let work = move || site.work(&job, &unit, &interrupted);
                             let report = tokio::task::spawn_blocking(work)
                                 .await
-                                .map_err(|error| exec_datafusion_err!("{error}"))?;
+                                .map_err(|error| exec_datafusion_err!("{error}"))?
+                                .map_err(|words| exec_datafusion_err!("{words}"))?;
                             if report.outcome == Outcome::Refused {
                                 tracing::warn!(unit = report.unit, problem = report.problem);
                                 tokio::time::sleep(WAITS_AFTER_FAILURE).await;
                             }
                             let report = Report {
-                                earlier_attempts,
+                                task,
+                                earlier_stages,
                                 ..report
                             };
                             report.batch()
@@ -284,15 +292,14 @@ impl ExecutionPlan for ConvertExec {
     }
 }
 
-/// The attempts before this one, by a task's name: `TID job/stage.attempt/task.attempt`.
-fn earlier_attempts(task: &str) -> u64 {
-    let attempts = task.split('/').skip(1).map(|part| {
-        let attempt = part.rsplit('.').next();
-        attempt
-            .and_then(|number| number.parse::<u64>().ok())
-            .unwrap_or(0)
-    });
-    attempts.sum()
+/// The number of a task and of its stage's attempt, by its name:
+/// `TID job/stage.attempt/task.attempt`.
+fn numbers(name: &str) -> (u64, u64) {
+    let mut parts = name.rsplit('/').map(|part| part.split_once('.'));
+    let mut number = |of: fn((&str, &str)) -> Option<u64>| parts.next().flatten().and_then(of);
+    let task = number(|(task, _)| task.parse().ok());
+    let stage = number(|(_, attempt)| attempt.parse().ok());
+    (task.unwrap_or(0), stage.unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -300,10 +307,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn attempts_are_counted_from_the_name() {
-        assert_eq!(earlier_attempts("TID 7Qx3/1.0/5.0"), 0);
-        assert_eq!(earlier_attempts("TID 7Qx3/1.2/5.1"), 3);
-        assert_eq!(earlier_attempts("other"), 0);
+    fn tasks_are_numbered_by_their_names() {
+        assert_eq!(numbers("TID 7Qx3/1.0/5.0"), (5, 0));
+        assert_eq!(numbers("TID 7Qx3/1.2/17.1"), (17, 2));
+        assert_eq!(numbers("other"), (0, 0));
     }
 
     #[test]
@@ -313,7 +320,8 @@ mod tests {
             executor: "a:1".to_owned(),
             outcome: Outcome::Refused,
             problem: Some("no".to_owned()),
-            earlier_attempts: 1,
+            task: 1,
+            earlier_stages: 4,
             objects: 2,
             compressed_bytes: 3,
         };

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ballista_core::extension::{SessionConfigExt, SessionConfigHelperExt};
+use ballista_core::optimizer::ballista_default_optimizer_rules;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::optimizer::OptimizerRule;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use datafusion::prelude::SessionConfig;
@@ -13,7 +15,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use super::job::Client;
-use super::{Address, ClusterError, constant, stores};
+use super::{Address, ClusterError, constant, joins, stores};
 use crate::query::Engine;
 
 /// A cluster as the engine of a session.
@@ -64,6 +66,10 @@ impl Engine for ClusterEngine {
             .with_ballista_job_name("dynatrail query")
     }
 
+    fn rules(&self) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+        ballista_default_optimizer_rules()
+    }
+
     fn run(
         &self,
         plan: Arc<dyn ExecutionPlan>,
@@ -72,7 +78,7 @@ impl Engine for ClusterEngine {
         async move {
             let external = |error: ClusterError| DataFusionError::External(Box::new(error));
             let schema = plan.schema();
-            let plan = constant::fold(plan).await?;
+            let plan = joins::in_one_task(constant::fold(plan).await?)?;
             let finished = self.client.run(plan, &config, &self.interrupted).await;
             let finished = finished.map_err(external)?;
             let (client, interrupted) = (self.client.clone(), self.interrupted.clone());

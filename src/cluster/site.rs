@@ -91,8 +91,14 @@ impl Site {
 
     /// Converts a unit, unless it is done, or its time is over. Blocks.
     ///
-    /// What goes wrong is a report too: the client decides who tries it next.
-    pub fn work(&self, job: &Job, unit: &str, interrupted: &Arc<AtomicBool>) -> Report {
+    /// What goes wrong is a report too: the client decides who tries it next. Without a client there is
+    /// none: an error ends the job.
+    pub fn work(
+        &self,
+        job: &Job,
+        unit: &str,
+        interrupted: &Arc<AtomicBool>,
+    ) -> Result<Report, String> {
         let report = Report {
             unit: unit.to_owned(),
             executor: self.name.clone(),
@@ -105,21 +111,21 @@ impl Site {
             ..report.clone()
         };
         if job.deadline_ms.is_some_and(|deadline| now_ms() >= deadline) {
-            return report;
+            return Ok(report);
         }
         let store = match self.lake(&job.lake) {
             Ok(store) => store,
-            Err(words) => return refused(words),
+            Err(words) => return Ok(refused(words)),
         };
-        let done = self.convert(job, &store, unit, interrupted);
-        match done {
-            Ok((outcome, receipt)) => Report {
+        match self.convert(job, &store, unit, interrupted) {
+            Ok((outcome, receipt)) => Ok(Report {
                 outcome,
                 objects: receipt.objects.len() as u64,
                 compressed_bytes: receipt.objects.iter().map(|o| o.object.size_bytes).sum(),
                 ..report
-            },
-            Err(error) => refused(self.words(&error)),
+            }),
+            Err(error @ SiteError::ClientGone(_)) => Err(self.words(&error)),
+            Err(error) => Ok(refused(self.words(&error))),
         }
     }
 
@@ -180,10 +186,17 @@ impl Site {
                 false => Ok(()),
             }
         };
-        let receipt = convert_unit(&workshop, store, planned, Turn::alone(), &mut |objects| {
-            accept(objects).map_err(|error| ConvertError::Crew(Box::new(error)))
-        })?;
-        Ok((Outcome::Converted, receipt))
+        let mut unaccepted = None;
+        let converted = convert_unit(&workshop, store, planned, Turn::alone(), &mut |objects| {
+            accept(objects).map_err(|error| {
+                unaccepted = Some(error);
+                ConvertError::Interrupted
+            })
+        });
+        match unaccepted {
+            Some(error) => Err(error),
+            None => Ok((Outcome::Converted, converted?)),
+        }
     }
 }
 

@@ -1,9 +1,11 @@
-//! The lakes that executors read, by the address that stands in a plan: `lake://<place in hex>`.
+//! The lakes that executors read, by the address that stands in a plan:
+//! `lake://<place in hex>.<version in hex>`. The version is that of the client: an executor of another
+//! one may mean something else by the same function.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::execution::object_store::{ObjectStoreRegistry, ObjectStoreUrl};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -13,10 +15,22 @@ use super::Site;
 use crate::lake::hex::{from_hex, hex};
 
 const SCHEME: &str = "lake";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The place and the version that stand in an address.
+fn read(url: &Url) -> Option<(String, String)> {
+    let (place, version) = url.host_str()?.split_once('.')?;
+    let text = |digits| String::from_utf8(from_hex(digits)?).ok();
+    match url.scheme() {
+        SCHEME => Some((text(place)?, text(version)?)),
+        _ => None,
+    }
+}
 
 /// The address of a lake's place in plans.
 pub fn url(place: &str) -> Result<ObjectStoreUrl> {
-    ObjectStoreUrl::parse(format!("{SCHEME}://{}", hex(place.as_bytes())))
+    let (place, version) = (hex(place.as_bytes()), hex(VERSION.as_bytes()));
+    ObjectStoreUrl::parse(format!("{SCHEME}://{place}.{version}"))
 }
 
 /// Stores of one who plans: a plan that is read anew asks for them, and reads nothing from them.
@@ -57,11 +71,14 @@ impl ObjectStoreRegistry for LakeStores {
 
     fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
         let name = url.host_str().unwrap_or_default().to_owned();
-        let place = (url.scheme() == SCHEME)
-            .then(|| from_hex(&name))
-            .flatten()
-            .and_then(|bytes| String::from_utf8(bytes).ok())
+        let (place, version) = read(url)
             .ok_or_else(|| exec_datafusion_err!("an executor reads lakes alone, not {url}"))?;
+        if version != VERSION {
+            return exec_err!(
+                "executor {} is dynatrail {VERSION}, the client is {version}: use the same everywhere",
+                self.site.name()
+            );
+        }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = open.get(&name) {
             return Ok(store.clone());
@@ -78,5 +95,44 @@ impl ObjectStoreRegistry for LakeStores {
             .map_err(|words| exec_datafusion_err!("{words}"))?;
         open.insert(name, store.clone());
         Ok(store)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::S3Options;
+    use crate::lake::Store;
+
+    fn stores() -> (tokio::runtime::Runtime, LakeStores) {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let open = Box::new(|place: &str| Ok(Store::local(place)));
+        let handle = runtime.handle().clone();
+        let site = Site::new("here", open, S3Options::default(), handle);
+        (runtime, LakeStores::new(Arc::new(site)))
+    }
+
+    #[test]
+    fn lakes_alone_are_opened() {
+        let (_runtime, stores) = stores();
+        let folder = std::env::temp_dir();
+        let url = url(folder.to_str().expect("UTF-8")).expect("an address");
+        stores
+            .get_store(url.as_ref())
+            .expect("the folder is opened");
+        for other in ["file:///etc", "s3://bucket", "lake://2f"] {
+            let url = Url::parse(other).expect("an address");
+            assert!(stores.get_store(&url).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn another_version_is_refused_and_named() {
+        let (_runtime, stores) = stores();
+        let url = format!("lake://{}.{}", hex(b"/tmp"), hex(b"9.9.9"));
+        let url = Url::parse(&url).expect("an address");
+        let words = stores.get_store(&url).expect_err("refused").to_string();
+        assert!(words.contains("executor here is dynatrail"), "{words}");
+        assert!(words.contains("the client is 9.9.9"), "{words}");
     }
 }

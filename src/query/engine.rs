@@ -7,6 +7,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::optimizer::OptimizerRule;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
@@ -20,6 +21,9 @@ pub trait Engine: Send + Sync {
 
     /// The settings that plans for it are made with.
     fn configure(&self, config: SessionConfig) -> SessionConfig;
+
+    /// The rules by which statements are rewritten for it.
+    fn rules(&self) -> Vec<Arc<dyn OptimizerRule + Send + Sync>>;
 
     fn run(
         &self,

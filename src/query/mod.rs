@@ -135,9 +135,9 @@ impl Session {
             .with_config(config)
             .with_runtime_env(environment)
             .with_default_features();
-        let mut state = match options.engine {
+        let mut state = match &options.engine {
+            Some(engine) => state.with_optimizer_rules(engine.rules()).build(),
             // The step is this process's own, and other machines do not know it.
-            Some(_) => state.build(),
             None => state
                 .with_physical_optimizer_rule(Arc::new(compact::CompactHeldRows))
                 .build(),

@@ -11,7 +11,7 @@ use super::super::Outcome;
 use super::super::aws::runtime as waiting_runtime;
 use super::super::convert::start_threads;
 use super::super::terminal::tell;
-use super::{S3Args, ended, ensure_meant};
+use super::{S3Args, advertised, ended, ensure_meant};
 use crate::cluster::{Address, ExecutorOptions, Site, serve_executor};
 use crate::convert::unit::error_chain;
 
@@ -77,10 +77,7 @@ pub fn run(args: &Args, runtime: &Runtime) -> anyhow::Result<Outcome> {
         None => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     };
     start_threads(Some(threads))?;
-    let advertise = args
-        .advertise
-        .clone()
-        .unwrap_or_else(|| args.listen.to_string());
+    let advertise = advertised(args.listen, args.advertise.as_deref())?;
     let ports = Ports::choose(args)?;
     let name = format!("{advertise}:{}", ports.rows);
     let work_dir = args.work_dir.clone().unwrap_or_else(|| {

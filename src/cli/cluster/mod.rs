@@ -132,6 +132,17 @@ fn full_place(place: &str) -> anyhow::Result<String> {
     Ok(text.to_owned())
 }
 
+/// The name by which others reach what listens at an address.
+fn advertised(listen: std::net::IpAddr, asked: Option<&str>) -> anyhow::Result<String> {
+    match asked {
+        Some(name) => Ok(name.to_owned()),
+        None if listen.is_unspecified() => anyhow::bail!(
+            "{listen} is no address by which others reach this machine: name one with --advertise"
+        ),
+        None => Ok(listen.to_string()),
+    }
+}
+
 /// Refuses to listen to others unless that was meant.
 fn ensure_meant(listen: std::net::IpAddr, is_trusted: bool) -> anyhow::Result<()> {
     if listen.is_loopback() {

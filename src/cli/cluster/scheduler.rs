@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 
 use super::super::Outcome;
 use super::super::terminal::tell;
-use super::{ended, ensure_meant};
+use super::{advertised, ended, ensure_meant};
 use crate::cluster::{SchedulerOptions, serve_scheduler};
 
 /// Gives the work of clients to executors. Its state is in memory: where it ends, clients say so, and
@@ -34,6 +34,7 @@ pub struct Args {
 
 pub fn run(args: &Args, runtime: &Runtime) -> anyhow::Result<Outcome> {
     ensure_meant(args.listen.ip(), args.trust_network)?;
+    let advertise = advertised(args.listen.ip(), args.advertise.as_deref())?;
     tell(&format!(
         "dynatrail: scheduler of version {} at {}",
         env!("CARGO_PKG_VERSION"),
@@ -41,10 +42,7 @@ pub fn run(args: &Args, runtime: &Runtime) -> anyhow::Result<Outcome> {
     ));
     let options = SchedulerOptions {
         listen: args.listen,
-        advertise: args
-            .advertise
-            .clone()
-            .unwrap_or_else(|| args.listen.ip().to_string()),
+        advertise,
         executor_timeout: Duration::from_secs(args.executor_timeout),
     };
     ended(runtime.block_on(serve_scheduler(options)))
