@@ -53,8 +53,11 @@ pub fn dry_run(args: &Args, place: &str, manner: Manner) -> anyhow::Result<Outco
     let archive = open_archive(args)?;
     let look_back = LookBack::read(&store, &scope(args))?;
     let selection = selection(args, &look_back, lake.as_ref())?;
-    let listing = runtime.block_on(archive.list(&selection, &|_| ()));
-    let estimate = Estimate::of(&listing, lake.as_ref(), &args.what.filter(&selection));
+    let listing = runtime.block_on(archive.list(&selection, &|_| ()))?;
+    let left = lake.as_ref().map(|lake| lake.objects_left(&store));
+    let left = left.transpose()?.unwrap_or_default();
+    let filter = args.what.filter(&selection);
+    let estimate = Estimate::of(&listing, lake.as_ref(), &filter, left)?;
     out::print_estimate(&estimate)?;
     if !manner.quiet {
         for failure in &listing.failures {
@@ -274,8 +277,9 @@ impl Steps<'_> {
         let listing = list(&archive, &selection, self.runtime, self.manner);
         let listing = self.args.s3.name_profile(listing)?;
         let is_listed = listing.failures.is_empty();
-        look_back.look_at(&listing.objects);
-        let logs = site.keys.as_ref().map(|_| listing.objects.clone());
+        look_back.look_at(&listing.objects)?;
+        let logs = site.keys.as_ref().map(|_| listing.objects.to_sorted_vec());
+        let logs = logs.transpose()?;
         let workshop = Workshop {
             archive: Arc::new(archive),
             crew: Arc::new(ThisMachine),
@@ -398,8 +402,8 @@ impl Steps<'_> {
         listing: Listing,
     ) -> anyhow::Result<Option<Summary>> {
         let expected = Expected {
-            objects: listing.objects.len() as u64,
-            compressed_bytes: listing.objects.iter().map(|object| object.size).sum(),
+            objects: listing.objects.len(),
+            compressed_bytes: listing.objects.size_bytes(),
         };
         let budget = &self.args.budget;
         let minutes = budget
@@ -409,6 +413,7 @@ impl Steps<'_> {
             changed: self.args.what.on_change(),
             max_bytes: budget.max_bytes,
             deadline: minutes.map(|minutes| self.clock.began + minutes),
+            ..Bounds::default()
         };
         let display = Display::start(self.progress.clone(), expected, self.manner);
         let ended = convert::run(workshop, store, lake, listing, bounds);
