@@ -12,6 +12,7 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let archive = Archive::open(sources, S3Options::default());
     let listing = runtime.block_on(archive.list(&Selection::everything(), &|_| ()));
+    let listing = listing.expect("a folder for temporary files");
     assert!(listing.failures.is_empty(), "{:?}", listing.failures);
     println!("{}", listing.listed);
 }

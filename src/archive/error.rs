@@ -1,6 +1,8 @@
 //! What can go wrong with an archive; a variant exists because a caller branches on it.
 
 use std::error::Error;
+use std::io;
+use std::path::PathBuf;
 
 /// An error of another crate, kept as the source.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
@@ -47,6 +49,18 @@ pub enum ListError {
     Stuck,
     #[error("the listing failed")]
     Other(#[source] BoxError),
+}
+
+/// A listing that memory has no room for could not be kept: nothing can be said of what was listed.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot keep the listing in a temporary file in {}; TMPDIR may name another folder",
+    folder.display()
+)]
+pub struct ListingError {
+    pub folder: PathBuf,
+    #[source]
+    pub source: io::Error,
 }
 
 /// Why the bytes of an object are not to be had.

@@ -31,6 +31,17 @@ pub enum ObjectKind {
 }
 
 impl ObjectKind {
+    /// Every kind, in the order in which they are declared.
+    pub const ALL: [ObjectKind; 7] = [
+        ObjectKind::CloudTrail,
+        ObjectKind::NetworkActivity,
+        ObjectKind::Insight,
+        ObjectKind::Aggregated,
+        ObjectKind::Digest,
+        ObjectKind::OtherService,
+        ObjectKind::Unknown,
+    ];
+
     /// The name of the folder, where it has one.
     pub fn name(self) -> &'static str {
         match self {

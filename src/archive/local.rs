@@ -116,6 +116,9 @@ pub(super) fn list(
         .sort_by_file_name()
         .into_iter();
     while let Some(entry) = entries.next() {
+        if walk.listing.objects.has_failed() {
+            return;
+        }
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {

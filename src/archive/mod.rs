@@ -3,6 +3,7 @@
 mod error;
 mod key;
 mod local;
+mod objects;
 mod s3;
 mod s3_list;
 mod selection;
@@ -16,9 +17,10 @@ use bytes::Bytes;
 use jiff::civil::Date;
 use tokio::sync::{Mutex, OnceCell};
 
-pub use error::{BoxError, FetchError, ListError, ListFailure, Refusal, SourceError};
+pub use error::{BoxError, FetchError, ListError, ListFailure, ListingError, Refusal, SourceError};
 pub use key::{Folder, ObjectKey, ObjectKind, is_account};
 pub use local::LocalPath;
+pub use objects::Objects;
 pub use s3::{S3Options, aws_config, bucket_region};
 pub use selection::{
     DEFAULT_LATE_DAYS, InstantError, Kinds, OutOfSelection, Selection, parse_since, parse_until,
@@ -99,8 +101,8 @@ pub struct WithMetadata {
 /// What the sources hold. `listed` = objects + the sum of `out_of_selection`.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// Sorted by URI, without duplicates.
-    pub objects: Vec<ObjectRef>,
+    /// Each once, by date and URI.
+    pub objects: Objects,
     /// How many objects were seen.
     pub listed: u64,
     /// How many of them are not wanted, by reason.
@@ -113,7 +115,7 @@ pub struct Listing {
 
 impl Listing {
     /// Takes one object, or counts why not.
-    fn admit(&mut self, selection: &Selection, mut object: ObjectRef) {
+    pub fn admit(&mut self, selection: &Selection, mut object: ObjectRef) {
         self.listed += 1;
         if let Some(key) = ObjectKey::parse(&object.uri) {
             if let Err(reason) = selection.admits(&key) {
@@ -145,16 +147,15 @@ impl Listing {
     }
 
     /// Sorts, and takes out what two sources both listed.
-    fn finish(&mut self) {
-        self.objects
-            .sort_unstable_by(|left, right| left.uri.cmp(&right.uri));
-        let before = self.objects.len();
-        self.objects.dedup_by(|left, right| left.uri == right.uri);
-        for _ in self.objects.len()..before {
+    ///
+    /// Fails if what memory has no room for cannot be kept in a temporary file.
+    pub fn finish(&mut self) -> Result<(), ListingError> {
+        for _ in 0..self.objects.finish()? {
             self.count(OutOfSelection::ListedTwice);
         }
         self.failures
             .sort_by(|left, right| left.place.cmp(&right.place));
+        Ok(())
     }
 }
 
@@ -188,8 +189,13 @@ impl Archive {
 
     /// Lists all sources; `progress` is told now and then how many objects were seen.
     ///
-    /// A place that cannot be listed is named among the failures and the rest goes on.
-    pub async fn list(&self, selection: &Selection, progress: &(dyn Fn(u64) + Sync)) -> Listing {
+    /// A place that cannot be listed is named among the failures and the rest goes on. Fails if what
+    /// memory has no room for cannot be kept in a temporary file.
+    pub async fn list(
+        &self,
+        selection: &Selection,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Listing, ListingError> {
         let mut listing = Listing::default();
         let mut seen = local::Seen::default();
         for source in &self.sources {
@@ -203,9 +209,9 @@ impl Archive {
                 }
             }
         }
-        listing.finish();
+        listing.finish()?;
         progress(listing.listed);
-        listing
+        Ok(listing)
     }
 
     /// Says whether an object is fetched over the network; the others are for [`Archive::read_local`].

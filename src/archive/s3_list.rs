@@ -92,6 +92,9 @@ pub(super) async fn list(
             Ok(page) => walk.take(request, &page),
             Err(error) => walk.fail(&request.prefix, error),
         }
+        if walk.listing.objects.has_failed() {
+            return;
+        }
         progress(walk.listing.listed);
     }
 }

@@ -94,10 +94,11 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
     let listing = list(&archive, &selection, &runtime, manner);
     let listing = args.s3.name_profile(listing)?;
     let expected = Expected {
-        objects: listing.objects.len() as u64,
-        compressed_bytes: listing.objects.iter().map(|object| object.size).sum(),
+        objects: listing.objects.len(),
+        compressed_bytes: listing.objects.size_bytes(),
     };
-    let logs = keys.as_ref().map(|_| listing.objects.clone());
+    let logs = keys.as_ref().map(|_| listing.objects.to_sorted_vec());
+    let logs = logs.transpose()?;
     let workshop = Workshop {
         archive: Arc::new(archive),
         crew,

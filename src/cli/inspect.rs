@@ -91,7 +91,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         kinds: Kinds::Every,
         ..Selection::everything()
     };
-    let listing = runtime.block_on(archive.list(&selection, &|_| ()));
+    let listing = runtime.block_on(archive.list(&selection, &|_| ()))?;
     let rules = Rules {
         keep: Keep::all(),
         filter: EventFilter::default(),
@@ -108,7 +108,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     for (reason, count) in &listing.out_of_selection {
         tell(&format!("{count} objects are no log input: {reason}"));
     }
-    for object in &listing.objects {
+    for object in &listing.objects.into_sorted_vec()? {
         let bytes = match read(&archive, object, &runtime) {
             Ok(bytes) => bytes,
             Err(error) => {

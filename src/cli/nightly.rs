@@ -1,5 +1,6 @@
 //! `dynatrail nightly`: what cron starts.
 
+mod dry_run;
 mod out;
 mod run;
 mod settings;
@@ -204,7 +205,7 @@ pub fn run(args: &Args, manner: Manner) -> anyhow::Result<Outcome> {
         "which archive? Name a source, or nightly.sources in dynatrail.toml"
     );
     if args.dry_run {
-        return run::dry_run(args, lake, manner);
+        return dry_run::dry_run(args, lake, manner);
     }
     let out = args
         .out

@@ -162,7 +162,7 @@ pub fn list(
     runtime: &tokio::runtime::Runtime,
     manner: Manner,
 ) -> anyhow::Result<Listing> {
-    let listing = runtime.block_on(archive.list(selection, &|_| ()));
+    let listing = runtime.block_on(archive.list(selection, &|_| ()))?;
     if !manner.quiet {
         tell(&format!(
             "listed {} objects, {} to look at",

@@ -12,7 +12,7 @@ use jiff::{Timestamp, ToSpan};
 use super::aws::S3Args;
 use super::terminal::tell;
 use super::verify::read_keys;
-use crate::archive::{Archive, Kinds, Listing, ObjectRef, Selection, Source};
+use crate::archive::{Archive, Kinds, Listing, ListingError, ObjectRef, Selection, Source};
 use crate::integrity::{self, Listed, Verdict, Verifier};
 use crate::lake::{LakeState, Store};
 use crate::nightly::verified::{KnownHashes, Verified, VerifySummary};
@@ -90,7 +90,7 @@ pub fn verify(
         kinds: Kinds::Digests,
         ..(*selection).clone()
     };
-    let digests = runtime.block_on(archive.list(&of_digests, &|_| ()));
+    let digests = runtime.block_on(archive.list(&of_digests, &|_| ()))?;
     let begin = |date: Date| date.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp());
     let mut verifier = Verifier {
         archive: archive.clone(),
@@ -103,13 +103,13 @@ pub fn verify(
         until: None,
         now: converted.now,
     };
-    let earlier_logs = list_earlier(converted, first);
+    let earlier_logs = list_earlier(converted, first)?;
     let known = KnownHashes::read(store, lake, first_digest)?;
     let mut verified = Verified::default();
     let listed = Listed {
-        digests: &digests.objects,
+        digests: &digests.objects.to_sorted_vec()?,
         logs: Some(converted.logs),
-        earlier_logs: &earlier_logs.objects,
+        earlier_logs: &earlier_logs.objects.to_sorted_vec()?,
     };
     let summary = integrity::verify(
         &mut verifier,
@@ -126,9 +126,9 @@ pub fn verify(
 }
 
 /// Lists the log files of the day before: only to know whether they are still what was converted.
-fn list_earlier(converted: &Converted<'_>, first: Option<Date>) -> Listing {
+fn list_earlier(converted: &Converted<'_>, first: Option<Date>) -> Result<Listing, ListingError> {
     let Some(first) = first else {
-        return Listing::default();
+        return Ok(Listing::default());
     };
     let before = first.saturating_sub(1.day());
     let selection = Selection {

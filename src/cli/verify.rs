@@ -235,7 +235,7 @@ fn list(
     args: &Args,
     runtime: &tokio::runtime::Runtime,
 ) -> anyhow::Result<(Objects, Objects, usize)> {
-    let mut digests = runtime.block_on(archive.list(selection, &|_| ()));
+    let digests = runtime.block_on(archive.list(selection, &|_| ()))?;
     let earlier = |since: Timestamp| since.checked_sub(BEFORE_SINCE).unwrap_or(since);
     let of_logs = Selection {
         since: selection.since.map(earlier),
@@ -245,7 +245,7 @@ fn list(
     let logs = match args.trail {
         // They are fetched as digests name them.
         Some(_) => Listing::default(),
-        None => runtime.block_on(archive.list(&of_logs, &|_| ())),
+        None => runtime.block_on(archive.list(&of_logs, &|_| ()))?,
     };
     let failures = digests.failures.iter().chain(&logs.failures);
     for failure in failures {
@@ -256,10 +256,9 @@ fn list(
     if is_nothing && failures > 0 {
         bail!("no source could be listed: nothing was read, so nothing can be said");
     }
+    let mut digests = digests.objects.into_sorted_vec()?;
     if let Some(trail) = &args.trail {
-        digests
-            .objects
-            .retain(|object| integrity::is_of_trail(&object.uri, trail));
+        digests.retain(|object| integrity::is_of_trail(&object.uri, trail));
     }
-    Ok((digests.objects, logs.objects, failures))
+    Ok((digests, logs.objects.into_sorted_vec()?, failures))
 }

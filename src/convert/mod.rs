@@ -1,48 +1,39 @@
 //! Converts an archive into a lake: plans units, runs them, settles duplicates, sums up.
 //!
-//! A unit is a day's objects (by the key's date), cut at a bounded size. The plan is stored before
+//! A unit is a day's objects (by the key's date), cut at a bounded size. All plans are stored before
 //! any unit runs and a unit is done when its receipt exists, so a run that ends early is finished
-//! by the next one with the same units.
+//! by the next one with the same units. Of a run that ended while it planned, the next one finishes
+//! what is planned, and then plans the rest: no object ever stands in two plans.
 
 pub mod crew;
 pub mod keep;
 pub mod object;
 mod objects;
+mod plan;
 pub mod rules;
 pub mod summary;
 pub mod unit;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use sha2::{Digest, Sha256};
-
-use crate::archive::{Listing, ObjectKey, ObjectRef};
-use crate::lake::hex::hex;
+use crate::archive::{Listing, ListingError, Objects};
 use crate::lake::seen::Known;
-use crate::lake::state::Unfinished;
-use crate::lake::{
-    FORMAT, LakeError, LakeState, Plan, PlannedObject, PlannedUnit, Receipt, Store, settle, state,
-};
+use crate::lake::{LakeError, LakeState, PlannedUnit, Receipt, Store, settle, state};
 use crew::Work;
-use rules::Rules;
+pub use plan::Sizes;
+use plan::{Budget, Planner, StoredPlan, planned};
 use summary::Summary;
 pub use unit::{Progress, Workshop, convert_unit};
-
-/// Where a unit of one day is cut, in compressed bytes.
-///
-/// CloudTrail gzips about elevenfold and keeps sparse archives sparse: this makes parts of some
-/// tens of MB where a day has as much.
-const UNIT_BYTES: u64 = 256 << 20;
-
-/// Where a unit of one day is cut, in objects.
-const UNIT_OBJECTS: usize = 50_000;
 
 /// What ends a conversion early.
 #[derive(Debug, thiserror::Error)]
 pub enum ConvertError {
     #[error(transparent)]
     Lake(#[from] LakeError),
+    #[error(transparent)]
+    Listing(#[from] ListingError),
     #[error("interrupted; the next run continues with the unit at hand")]
     Interrupted,
     /// Those who were to run units could not: what they have done stays.
@@ -60,6 +51,8 @@ pub struct Bounds {
     pub max_bytes: Option<u64>,
     /// No unit begins later.
     pub deadline: Option<Instant>,
+    /// Where what is new is cut.
+    pub sizes: Sizes,
 }
 
 /// What becomes of an object that was converted with another size or ETag. CloudTrail never writes
@@ -89,6 +82,7 @@ pub fn run(
         bounds,
         summary: Summary::of_listing(&listing),
         dates: BTreeSet::new(),
+        finished: BTreeSet::new(),
         lake,
     };
     let converted = run
@@ -105,12 +99,11 @@ pub fn run(
     };
     ended?;
     // Until here an early end leaves the plans, and with them what is to be settled.
-    for plan in std::mem::take(&mut run.lake.unfinished) {
-        match plan.units.is_empty() {
-            true => store.delete(&plan.path).map_err(LakeError::from)?,
-            false => run.lake.unfinished.push(plan),
-        }
+    for path in &run.finished {
+        store.delete(path).map_err(LakeError::from)?;
     }
+    let finished = &run.finished;
+    run.lake.unfinished.retain(|path| !finished.contains(path));
     run.summary.cluster = workshop.crew.shares();
     Ok(run.summary)
 }
@@ -124,21 +117,8 @@ struct Run<'r> {
     summary: Summary,
     /// Event dates that were written to.
     dates: BTreeSet<String>,
-}
-
-/// The compressed bytes that a run may read.
-struct Budget {
-    bytes: u64,
-    max_bytes: u64,
-}
-
-impl Budget {
-    /// Whether so much more is read. The first always is: every run comes further.
-    fn takes(&mut self, size_bytes: u64) -> bool {
-        let is_first = self.bytes == 0;
-        self.bytes = self.bytes.saturating_add(size_bytes.max(1));
-        is_first || self.bytes <= self.max_bytes
-    }
+    /// The plans of which no unit is left: they are deleted when what they have converted is settled.
+    finished: BTreeSet<String>,
 }
 
 impl Run<'_> {
@@ -150,86 +130,106 @@ impl Run<'_> {
         }
     }
 
+    /// Finishes what earlier runs have left, as far as budget and time reach.
     fn finish_plans(&mut self) -> Result<(), ConvertError> {
-        for mut plan in std::mem::take(&mut self.lake.unfinished) {
+        let paths = self.lake.unfinished.clone();
+        let mut is_stopped = false;
+        for path in &paths {
+            let mut plan = state::read_plan(self.store, path)?;
             tracing::info!(units = plan.units.len(), "finishing an interrupted run");
             for unit in &plan.units {
                 self.dates.extend(self.lake.dates_of(&unit.unit));
             }
             let receipts = &self.lake.receipts;
             plan.units.retain(|unit| !receipts.contains_key(&unit.unit));
-            let rules = &self.workshop.rules;
-            let rules = rules.with(plan.filter.clone(), plan.hashes);
-            let workshop = self.workshop.with_rules(rules);
-            self.run_plan(&workshop, plan, Summary::add_resumed)?;
+            if plan.units.is_empty() {
+                self.finished.insert(path.clone());
+            } else if !is_stopped {
+                let rules = &self.workshop.rules;
+                let workshop = self
+                    .workshop
+                    .with_rules(rules.with(plan.filter, plan.hashes));
+                let left = self.run_plan(&workshop, path, &plan.units, Summary::add_resumed)?;
+                is_stopped = left > 0;
+            }
+        }
+        if !paths.is_empty() {
+            // What the first attempt at a unit wrote and the second did not.
+            self.lake.remove_leftovers(self.store)?;
         }
         Ok(())
     }
 
-    fn convert_new(&mut self, objects: Vec<ObjectRef>) -> Result<(), ConvertError> {
-        let rules = &self.workshop.rules;
-        let mut new = Vec::new();
-        for object in objects {
-            let mut object = PlannedObject {
-                uri: object.uri.into(),
-                size_bytes: object.size,
-                etag: object.etag.map(Into::into),
-                replaces: 0,
+    fn convert_new(&mut self, objects: Objects) -> Result<(), ConvertError> {
+        let plans = self.plan_new(&objects)?;
+        // Its memory and its file are of no use any more.
+        drop(objects);
+        let mut is_stopped = false;
+        for StoredPlan { path, objects } in plans {
+            let left = match is_stopped {
+                true => objects,
+                false => {
+                    let plan = state::read_plan(self.store, &path)?;
+                    self.run_plan(self.workshop, &path, &plan.units, Summary::add)?
+                }
             };
+            is_stopped |= left > 0;
+            self.summary.objects.deferred += left;
+        }
+        Ok(())
+    }
+
+    /// Plans what is new, if nothing is left of earlier plans; all of it, before any of it is run.
+    fn plan_new(&mut self, objects: &Objects) -> Result<Vec<StoredPlan>, ConvertError> {
+        let rules = &self.workshop.rules;
+        // They may stand in those plans: planned once more, they would be converted twice.
+        let may_plan = self.finished.len() == self.lake.unfinished.len();
+        let mut planner = Planner::new(self.store, rules, self.bounds.sizes, self.budget());
+        for object in objects {
+            if self.workshop.progress.interrupted.load(Ordering::Relaxed) {
+                return Err(ConvertError::Interrupted);
+            }
+            let object = object?;
+            let date = object.date;
+            let mut object = planned(object);
             match self.lake.seen.judge(&object, &rules.filter) {
-                Known::Done => self.summary.objects.already_done += 1,
+                Known::Done => {
+                    self.summary.objects.already_done += 1;
+                    continue;
+                }
                 Known::Changed { .. } if self.bounds.changed == OnChange::Refuse => {
                     self.summary.refuse_changed(object);
+                    continue;
                 }
-                Known::Changed { contents } => {
-                    object.replaces = contents;
-                    new.push(object);
-                }
-                Known::New => new.push(object),
+                Known::Changed { contents } => object.replaces = contents,
+                Known::New => {}
+            }
+            match may_plan {
+                true => planner.take(date, object)?,
+                false => self.summary.objects.deferred += 1,
             }
         }
-        let mut plans = self.lake.unfinished.iter();
-        if plans.any(|plan| !plan.units.is_empty()) {
-            // They may stand in that plan: planned once more, they would be converted twice.
-            self.summary.objects.deferred += new.len() as u64;
-            return Ok(());
-        }
-        let mut units = plan_units(new, rules);
-        self.summary.objects.deferred += cut(&mut units, self.budget(), rules);
-        if units.is_empty() {
-            return Ok(());
-        }
-        let plan = Plan {
-            format: FORMAT,
-            filter: rules.filter.clone(),
-            hashes: rules.hashes,
-            units,
-        };
-        let path = state::write_plan(self.store, &plan_name(&plan), &plan)?;
-        let plan = Unfinished {
-            path,
-            filter: plan.filter,
-            hashes: plan.hashes,
-            units: plan.units,
-        };
-        let left = self.run_plan(self.workshop, plan, Summary::add)?;
-        self.summary.objects.deferred += left;
-        Ok(())
+        let planned = planner.finish()?;
+        self.summary.objects.deferred += planned.deferred;
+        let paths = planned.plans.iter().map(|plan| plan.path.clone());
+        self.lake.unfinished.extend(paths);
+        Ok(planned.plans)
     }
 
     /// Runs the units of a plan, as far as budget and time reach; returns how many objects are left.
     fn run_plan(
         &mut self,
         workshop: &Workshop,
-        mut plan: Unfinished,
+        path: &str,
+        units: &[PlannedUnit],
         add: fn(&mut Summary, &Receipt),
     ) -> Result<u64, ConvertError> {
         let mut budget = self.budget();
-        let fitting = plan.units.iter().take_while(|unit| {
+        let fitting = units.iter().take_while(|unit| {
             let sizes = unit.objects.iter().map(|object| object.size_bytes);
             budget.takes(sizes.sum())
         });
-        let units = &plan.units[..fitting.count()];
+        let fitting = &units[..fitting.count()];
         let mut done = 0;
         let Self {
             store,
@@ -240,8 +240,8 @@ impl Run<'_> {
             ..
         } = self;
         let work = Work {
-            plan: &plan.path,
-            units,
+            plan: path,
+            units: fitting,
             deadline: bounds.deadline,
         };
         let ended = workshop.crew.run(workshop, store, &work, &mut |receipt| {
@@ -254,13 +254,13 @@ impl Run<'_> {
         for unit in self.lake.seen.replaced_in_units().into_keys() {
             self.dates.extend(self.lake.dates_of(unit));
         }
+        ended?;
         // They end in their order. A receipt tells nothing here: a unit that failed has one too.
-        plan.units.drain(..done);
-        let left = plan.units.iter().map(|unit| unit.objects.len() as u64);
-        let left = left.sum();
-        // Finished or not: it is deleted when what it has converted is settled.
-        self.lake.unfinished.push(plan);
-        ended.map(|()| left)
+        let left = &units[done..];
+        if left.is_empty() {
+            self.finished.insert(path.to_owned());
+        }
+        Ok(left.iter().map(|unit| unit.objects.len() as u64).sum())
     }
 }
 
@@ -270,81 +270,4 @@ fn tell_problems(receipt: &Receipt) {
             tracing::warn!(object = object.object.uri, "{problem}");
         }
     }
-}
-
-/// Makes units of objects: a day's objects in the order of their names, cut at a bounded size.
-fn plan_units(objects: Vec<PlannedObject>, rules: &Rules) -> Vec<PlannedUnit> {
-    let mut days: BTreeMap<String, Vec<PlannedObject>> = BTreeMap::new();
-    for object in objects {
-        let day = match ObjectKey::parse(&object.uri).and_then(|key| key.date) {
-            Some(date) => date.strftime("%Y%m%d").to_string(),
-            None => "undated".to_owned(),
-        };
-        days.entry(day).or_default().push(object);
-    }
-    let mut units = Vec::new();
-    for (day, mut objects) in days {
-        objects.sort_by(|a, b| a.uri.cmp(&b.uri));
-        let mut unit = Vec::new();
-        let mut bytes = 0;
-        for object in objects {
-            if !unit.is_empty()
-                && (bytes + object.size_bytes > UNIT_BYTES || unit.len() >= UNIT_OBJECTS)
-            {
-                units.push(named_unit(&day, std::mem::take(&mut unit), rules));
-                bytes = 0;
-            }
-            bytes += object.size_bytes;
-            unit.push(object);
-        }
-        units.push(named_unit(&day, unit, rules));
-    }
-    units
-}
-
-/// Leaves out what lies beyond the budget; returns how many objects that are.
-fn cut(units: &mut Vec<PlannedUnit>, mut budget: Budget, rules: &Rules) -> u64 {
-    let objects = |units: &[PlannedUnit]| units.iter().map(|u| u.objects.len() as u64).sum::<u64>();
-    let before = objects(units);
-    let mut kept = Vec::new();
-    for unit in units.drain(..) {
-        let fitting = unit.objects.iter();
-        let fitting = fitting.take_while(|object| budget.takes(object.size_bytes));
-        match fitting.count() {
-            0 => break,
-            all if all == unit.objects.len() => kept.push(unit),
-            some => {
-                let day = unit.unit.split('-').next().unwrap_or_default();
-                let objects = unit.objects[..some].to_vec();
-                kept.push(named_unit(day, objects, rules));
-                break;
-            }
-        }
-    }
-    *units = kept;
-    before - objects(units)
-}
-
-/// A unit's name is made from all that its bytes depend on.
-fn named_unit(day: &str, objects: Vec<PlannedObject>, rules: &Rules) -> PlannedUnit {
-    let mut hash = Sha256::new();
-    let identity = (FORMAT, rules.keep.describe(), &rules.filter, &objects);
-    hash.update(serde_json::to_vec(&identity).expect("plain data becomes JSON"));
-    PlannedUnit {
-        unit: format!("{day}-{}", short_hex(hash)),
-        objects,
-    }
-}
-
-fn plan_name(plan: &Plan) -> String {
-    let mut hash = Sha256::new();
-    for unit in &plan.units {
-        hash.update(unit.unit.as_bytes());
-        hash.update([0]);
-    }
-    short_hex(hash)
-}
-
-fn short_hex(hash: Sha256) -> String {
-    hex(&hash.finalize()[..8])
 }

@@ -114,14 +114,14 @@ impl<'d> Digests<'d> {
         };
         let listing = self
             .runtime
-            .block_on(self.archive.list(&selection, &|_| ()));
+            .block_on(self.archive.list(&selection, &|_| ()))?;
         for failure in &listing.failures {
             problems.push(Problem::new(&failure.place, error_chain(failure)));
         }
         // In the order of their keys a digest comes before the next one of its chain.
-        let digests = listing.objects.iter();
-        let digests = digests.filter(|object| object.kind == ObjectKind::Digest);
-        let digests: Vec<&ObjectRef> = digests
+        let objects = listing.objects.into_sorted_vec()?.into_iter();
+        let digests = objects.filter(|object| object.kind == ObjectKind::Digest);
+        let digests: Vec<ObjectRef> = digests
             .filter(|o| !o.uri.ends_with(SIDECAR_ENDING))
             .collect();
         if digests.len() > MAX_DIGESTS_READ {

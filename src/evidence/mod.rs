@@ -27,7 +27,7 @@ use std::path::PathBuf;
 
 use tokio::runtime::Handle;
 
-use crate::archive::{Archive, S3Options};
+use crate::archive::{Archive, ListingError, S3Options};
 use crate::convert::keep::Keep;
 use crate::lake::{LakeError, LakeState, Store};
 use crate::query::{QueryError, Session};
@@ -94,6 +94,8 @@ pub enum EvidenceError {
     Rows(#[source] Box<QueryError>),
     #[error(transparent)]
     Lake(#[from] LakeError),
+    #[error(transparent)]
+    Listing(#[from] ListingError),
 }
 
 impl From<QueryError> for EvidenceError {

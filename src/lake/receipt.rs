@@ -87,7 +87,7 @@ impl EventFilter {
     }
 }
 
-/// The units of one run, stored before any of them is worked on.
+/// Units of one run, stored before any of them is worked on; a large run has several plans.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     pub format: u32,

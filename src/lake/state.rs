@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::receipt::{EventFilter, Part, Plan, PlannedUnit, Receipt, RecordCounts, Settlement};
+use super::receipt::{Part, Plan, Receipt, RecordCounts, Settlement};
 use super::seen::{SeenObject, SeenObjects};
 use super::{FORMAT, LakeError, Store, integrity};
 use crate::event::schema::{Events, Operations, Receipts, Table};
@@ -61,21 +61,12 @@ impl LakeDescription {
 /// How often a lake is read that changes meanwhile.
 const MAX_READS: usize = 4;
 
-/// A plan that an earlier run did not finish.
-pub struct Unfinished {
-    pub path: String,
-    pub filter: EventFilter,
-    pub hashes: bool,
-    /// All units of the plan, with or without a receipt; after a run that did not come to its end those
-    /// that are left.
-    pub units: Vec<PlannedUnit>,
-}
-
 /// A lake's state.
 pub struct LakeState {
     pub description: LakeDescription,
-    /// Plans of runs that ended early: to be finished before anything new.
-    pub unfinished: Vec<Unfinished>,
+    /// Where the plans of runs that ended early stand: to be finished, in this order, before anything
+    /// new. Their units are read when their turn comes: there can be millions of objects.
+    pub unfinished: Vec<String>,
     /// Receipts without their objects, by unit.
     pub receipts: BTreeMap<String, Receipt<SeenObject>>,
     /// By the part of `events` they replace.
@@ -113,20 +104,12 @@ impl LakeState {
         };
         let mut state = Self {
             description,
-            unfinished: Vec::new(),
+            unfinished: paths(store, PLANS)?,
             receipts: BTreeMap::new(),
             settlements: BTreeMap::new(),
             integrity: integrity::read(store)?,
             seen: SeenObjects::default(),
         };
-        read_all(store, PLANS, |path, plan: Plan| {
-            state.unfinished.push(Unfinished {
-                path,
-                filter: plan.filter,
-                hashes: plan.hashes,
-                units: plan.units,
-            });
-        })?;
         // Before the receipts: of what a settlement dropped the receipt is there that has the copy
         // which stays.
         read_all(store, SETTLEMENTS, |_, settlement: Settlement| {
@@ -241,19 +224,69 @@ impl LakeState {
             .sum()
     }
 
-    /// Removes replaced parts, and parts of units that were interrupted before their receipt.
+    /// The objects of units that earlier runs have planned and not converted.
+    pub fn objects_left(&self, store: &Store) -> Result<u64, LakeError> {
+        let mut left = 0;
+        for path in &self.unfinished {
+            let plan: Plan = match read_packed(store, path) {
+                // A run beside this one has finished it.
+                Err(LakeError::Missing(_)) => continue,
+                plan => plan?,
+            };
+            let units = plan.units.iter();
+            let units = units.filter(|unit| !self.receipts.contains_key(&unit.unit));
+            left += units.map(|unit| unit.objects.len() as u64).sum::<u64>();
+        }
+        Ok(left)
+    }
+
+    /// The names of the units that earlier runs have planned and not converted.
+    fn units_left(&self, store: &Store) -> Result<HashSet<String>, LakeError> {
+        let mut left = HashSet::new();
+        for path in &self.unfinished {
+            let plan: PlanOutline = read_packed(store, path)?;
+            let units = plan.units.into_iter().map(|unit| unit.unit);
+            left.extend(units.filter(|unit| !self.receipts.contains_key(unit)));
+        }
+        Ok(left)
+    }
+
+    /// Removes replaced parts, and parts that are of no unit that has a receipt or stands in a plan.
+    ///
+    /// A part of a planned unit may be right: run again, the unit writes the same names. A machine that
+    /// was given it by a run which died may just be at work on it, and then store a receipt of parts
+    /// that have to be there.
     pub fn remove_leftovers(&self, store: &Store) -> Result<(), LakeError> {
         store.clear_staging()?;
+        let planned = self.units_left(store)?;
         let parts: HashSet<String> = self.parts().into_iter().map(|part| part.path).collect();
         for table in [Events::NAME, Operations::NAME, Receipts::NAME] {
             for (path, _) in store.list(table)? {
-                if path.ends_with(".parquet") && !parts.contains(&path) {
+                let is_left = path.ends_with(".parquet") && !parts.contains(&path);
+                if is_left && !planned.contains(unit_of(&path)) {
                     store.delete(&path)?;
                 }
             }
         }
         Ok(())
     }
+}
+
+/// The names of a plan's units: what else there is, is passed over.
+#[derive(Deserialize)]
+struct PlanOutline {
+    units: Vec<UnitOutline>,
+}
+
+#[derive(Deserialize)]
+struct UnitOutline {
+    unit: String,
+}
+
+/// The unit that a part is of, by its name: `<unit>.parquet`, or with a number or digest between.
+fn unit_of(part: &str) -> &str {
+    let name = part.rsplit('/').next().unwrap_or(part);
+    name.split_once('.').map_or(name, |(unit, _)| unit)
 }
 
 impl super::ObjectStatus {
@@ -273,7 +306,7 @@ pub fn write_plan(store: &Store, name: &str, plan: &Plan) -> Result<String, Lake
     Ok(path)
 }
 
-/// Reads a plan.
+/// Reads a plan with its units.
 pub fn read_plan(store: &Store, path: &str) -> Result<Plan, LakeError> {
     read_packed(store, path)
 }
@@ -361,12 +394,7 @@ fn read_all<T: DeserializeOwned + Send>(
     folder: &str,
     mut take: impl FnMut(String, T),
 ) -> Result<(), LakeError> {
-    let paths: Vec<String> = store
-        .list(folder)?
-        .into_iter()
-        .map(|(path, _)| path)
-        .collect();
-    for paths in paths.chunks(FILES_AT_ONCE) {
+    for paths in paths(store, folder)?.chunks(FILES_AT_ONCE) {
         let packed = store.read_many(paths)?;
         // Unpacked they are large: no more at once than there are threads.
         let threads = rayon::current_num_threads();
@@ -385,6 +413,12 @@ fn read_all<T: DeserializeOwned + Send>(
         }
     }
     Ok(())
+}
+
+/// The files of a folder, sorted.
+fn paths(store: &Store, folder: &str) -> Result<Vec<String>, LakeError> {
+    let files = store.list(folder)?.into_iter();
+    Ok(files.map(|(path, _)| path).collect())
 }
 
 fn read_packed<T: DeserializeOwned>(store: &Store, path: &str) -> Result<T, LakeError> {

@@ -1,8 +1,9 @@
 //! What a run would read and what the requests for it would cost, without reading anything.
 
+use jiff::civil::Date;
 use serde::Serialize;
 
-use crate::archive::Listing;
+use crate::archive::{Listing, ListingError};
 use crate::lake::LakeState;
 use crate::lake::receipt::{EventFilter, PlannedObject};
 use crate::lake::seen::Known;
@@ -41,18 +42,29 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    pub fn of(listing: &Listing, lake: Option<&LakeState>, filter: &EventFilter) -> Self {
+    /// Of what is listed; `left` objects stand in plans of earlier runs. Fails if the listing cannot be
+    /// read.
+    pub fn of(
+        listing: &Listing,
+        lake: Option<&LakeState>,
+        filter: &EventFilter,
+        left: u64,
+    ) -> Result<Self, ListingError> {
         let mut estimate = Self {
             objects_listed: listing.listed,
+            objects_left_by_earlier_runs: left,
             failures: listing.failures.iter().map(|f| f.place.clone()).collect(),
             ..Self::default()
         };
-        let mut dates = Vec::new();
+        let mut is_remote = false;
+        let mut dates: Option<(Date, Date)> = None;
         for object in &listing.objects {
+            let object = object?;
+            is_remote |= object.etag.is_some();
             let planned = PlannedObject {
-                uri: object.uri.to_string(),
+                uri: object.uri.into(),
                 size_bytes: object.size,
-                etag: object.etag.as_deref().map(str::to_owned),
+                etag: object.etag.map(Into::into),
                 replaces: 0,
             };
             match lake.map_or(Known::New, |lake| lake.seen.judge(&planned, filter)) {
@@ -61,27 +73,22 @@ impl Estimate {
                 Known::New => {
                     estimate.new_objects += 1;
                     estimate.new_bytes += object.size;
-                    estimate.get_requests += u64::from(object.etag.is_some());
-                    dates.extend(object.date);
+                    estimate.get_requests += u64::from(planned.etag.is_some());
+                    // They come by date.
+                    if let Some(date) = object.date {
+                        dates = Some((dates.map_or(date, |(first, _)| first), date));
+                    }
                 }
             }
         }
-        if let Some(lake) = lake {
-            let plans = lake.unfinished.iter();
-            let units = plans.flat_map(|plan| &plan.units);
-            let left = units.filter(|unit| !lake.receipts.contains_key(&unit.unit));
-            let objects = left.map(|unit| unit.objects.len() as u64);
-            estimate.objects_left_by_earlier_runs = objects.sum();
-        }
-        let is_remote = listing.objects.iter().any(|object| object.etag.is_some());
         if is_remote {
             estimate.list_requests = listing.listed.div_ceil(KEYS_A_LIST);
         }
         estimate.request_cost_usd = (estimate.get_requests as f64 * USD_PER_1000_GETS
             + estimate.list_requests as f64 * USD_PER_1000_LISTS)
             / 1000.0;
-        estimate.first_key_date = dates.iter().min().map(ToString::to_string);
-        estimate.last_key_date = dates.iter().max().map(ToString::to_string);
-        estimate
+        estimate.first_key_date = dates.map(|(first, _)| first.to_string());
+        estimate.last_key_date = dates.map(|(_, last)| last.to_string());
+        Ok(estimate)
     }
 }

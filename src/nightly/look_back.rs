@@ -4,13 +4,13 @@
 //! may be late. What lies in those days is told from what was converted by the receipts. An object
 //! that was refused, since its content changed, is looked for until somebody decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::archive::{ObjectKey, ObjectRef};
+use crate::archive::{ListingError, ObjectKey, Objects};
 use crate::lake::receipt::EventFilter;
 use crate::lake::seen::Known;
 use crate::lake::{LakeError, LakeState, PlannedObject, Store};
@@ -122,17 +122,28 @@ impl LookBack {
         Some(open.min().map_or(from, |oldest| oldest.min(from)))
     }
 
-    /// Takes on what the refused objects are now. `listed` is sorted by URI.
-    pub fn look_at(&mut self, listed: &[ObjectRef]) {
+    /// Takes on what the refused objects are now. Fails if the listing cannot be read.
+    pub fn look_at(&mut self, listed: &Objects) -> Result<(), ListingError> {
+        if self.refused.is_empty() {
+            return Ok(());
+        }
         for refused in &mut self.refused {
-            let object = &mut refused.object;
-            let at = listed.binary_search_by(|listed| (*listed.uri).cmp(&object.uri));
-            refused.is_listed = at.is_ok();
-            if let Ok(at) = at {
-                object.size_bytes = listed[at].size;
-                object.etag = listed[at].etag.as_deref().map(str::to_owned);
+            refused.is_listed = false;
+        }
+        let by_name = self.refused.iter().enumerate();
+        let by_name: HashMap<String, usize> = by_name
+            .map(|(at, refused)| (refused.object.uri.clone(), at))
+            .collect();
+        for listed in listed {
+            let listed = listed?;
+            if let Some(at) = by_name.get(&*listed.uri) {
+                let refused = &mut self.refused[*at];
+                refused.is_listed = true;
+                refused.object.size_bytes = listed.size;
+                refused.object.etag = listed.etag.map(Into::into);
             }
         }
+        Ok(())
     }
 
     /// Adds what a run has refused, and forgets what was redone or is as it was converted.

@@ -214,16 +214,18 @@ async fn list(sources: &[String]) -> Listing {
     let sources = sources.iter().map(|text| Source::parse(text).unwrap());
     let archive = Archive::open(sources.collect(), S3Options::default());
     let listing = archive.list(&Selection::everything(), &|_| ()).await;
+    let listing = listing.unwrap();
     let left_out: u64 = listing.out_of_selection.values().sum();
-    assert_eq!(listing.listed, listing.objects.len() as u64 + left_out);
+    assert_eq!(listing.listed, listing.objects.len() + left_out);
     listing
 }
 
 /// The listed paths below the folder.
 fn names(listing: &Listing, folder: &TempDir) -> Vec<String> {
     let start = format!("{}/", folder.path().display());
-    let objects = listing.objects.iter();
+    let objects = listing.objects.to_sorted_vec().unwrap();
     objects
+        .iter()
         .map(|object| {
             object
                 .uri
@@ -280,12 +282,13 @@ async fn a_folder_gives_its_files_in_order() {
     assert_eq!(listing.out_of_selection.get("digest"), Some(&1));
     assert_eq!(listing.pruned_folders.get("digest"), Some(&1));
     assert!(listing.failures.is_empty());
-    let object = &listing.objects[1];
+    let objects = listing.objects.into_sorted_vec().unwrap();
+    let object = &objects[1];
     assert_eq!(object.size, key.len() as u64);
     assert_eq!(object.kind, ObjectKind::CloudTrail);
     assert_eq!(object.date.unwrap().to_string(), "2025-06-01");
     assert_eq!(object.key().unwrap().account, "123456789012");
-    assert_eq!(listing.objects[0].kind, ObjectKind::Unknown);
+    assert_eq!(objects[0].kind, ObjectKind::Unknown);
 }
 
 #[tokio::test]
@@ -397,7 +400,8 @@ async fn closed_folders_and_files_are_named() {
     let listing = list(&[below(&folder, "")]).await;
     assert_eq!(names(&listing, &folder), ["open.json"]);
     assert!(matches!(listing.failures[0].error, ListError::Denied(_)));
-    let error = read(&listing.objects[0], &mut Vec::new()).unwrap_err();
+    let objects = listing.objects.into_sorted_vec().unwrap();
+    let error = read(&objects[0], &mut Vec::new()).unwrap_err();
     assert!(matches!(error, FetchError::Denied { .. }));
     close("closed", 0o700);
 }
@@ -419,7 +423,8 @@ async fn files_are_read_as_they_were_listed() {
     write(folder.path(), "d", "shrin");
     fs::remove_file(folder.path().join("e")).unwrap();
     let mut buffer = b"left over".to_vec();
-    let [a, b, c, d, e] = &listing.objects[..] else {
+    let objects = listing.objects.into_sorted_vec().unwrap();
+    let [a, b, c, d, e] = &objects[..] else {
         panic!()
     };
     read(a, &mut buffer).unwrap();

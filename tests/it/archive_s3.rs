@@ -117,9 +117,9 @@ impl Reader {
     }
 
     async fn list(&self, source: &str, selection: &Selection) -> Listing {
-        let listing = self.open(&[source]).list(selection, &|_| ()).await;
+        let listing = self.open(&[source]).list(selection, &|_| ()).await.unwrap();
         let left_out: u64 = listing.out_of_selection.values().sum();
-        assert_eq!(listing.listed, listing.objects.len() as u64 + left_out);
+        assert_eq!(listing.listed, listing.objects.len() + left_out);
         listing
     }
 }
@@ -130,8 +130,11 @@ async fn fetch(archive: &Archive, object: &ObjectRef) -> Result<Bytes, FetchErro
 }
 
 fn uris(listing: &Listing) -> Vec<String> {
-    let objects = listing.objects.iter();
-    objects.map(|object| object.uri.to_string()).collect()
+    let objects = listing.objects.to_sorted_vec().unwrap();
+    objects
+        .iter()
+        .map(|object| object.uri.to_string())
+        .collect()
 }
 
 fn keys_of(root: &TempDir) -> Vec<String> {
@@ -282,14 +285,16 @@ async fn fetch_all(reader: &Reader) -> usize {
     let source = format!("s3://logs/AWSLogs/{ACCOUNT}/CloudTrail/us-east-1/2025/06/");
     let archive = reader.open(&[&source]);
     let listing = archive.list(&Selection::everything(), &|_| ()).await;
+    let listing = listing.unwrap();
     assert!(listing.failures.is_empty(), "{:?}", listing.failures);
-    let fetches = listing.objects.iter().map(|object| fetch(&archive, object));
+    let objects = listing.objects.into_sorted_vec().unwrap();
+    let fetches = objects.iter().map(|object| fetch(&archive, object));
     let bodies = futures::future::join_all(fetches).await;
-    for (object, body) in listing.objects.iter().zip(bodies) {
+    for (object, body) in objects.iter().zip(bodies) {
         let key = object.uri.strip_prefix("s3://logs/").unwrap();
         assert_eq!(body.unwrap(), key);
     }
-    listing.objects.len()
+    objects.len()
 }
 
 #[tokio::test]
@@ -345,6 +350,7 @@ async fn objects_that_cannot_be_had_say_why() {
     let reader = Reader::of(&server).await;
     let archive = reader.open(&[&format!("s3://logs/{day}")]);
     let listing = archive.list(&Selection::everything(), &|_| ()).await;
+    let objects = listing.unwrap().objects.into_sorted_vec().unwrap();
     let denied_prefixes = vec![key(2)];
     server.set_faults(Faults {
         denied_prefixes,
@@ -355,7 +361,7 @@ async fn objects_that_cannot_be_had_say_why() {
     fs::write(root.path().join("logs").join(key(4)), "another size").unwrap();
     let find = |index: u32| {
         let uri = format!("s3://logs/{}", key(index));
-        let mut objects = listing.objects.iter();
+        let mut objects = objects.iter();
         objects.find(|object| *object.uri == uri).unwrap().clone()
     };
     let refused = async |index: u32| fetch(&archive, &find(index)).await.unwrap_err();
@@ -468,6 +474,7 @@ async fn sources_that_overlap_count_once() {
     let reader = Reader::of(&server).await;
     let archive = reader.open(&["s3://logs/other/", "s3://logs/other/1.json"]);
     let listing = archive.list(&Selection::everything(), &|_| ()).await;
+    let listing = listing.unwrap();
     assert_eq!((listing.objects.len(), listing.listed), (30, 31));
     assert_eq!(listing.out_of_selection["listed_twice"], 1);
 }
@@ -480,7 +487,8 @@ async fn the_environment_is_honoured() {
         let sources = vec![Source::parse("s3://logs/other/1.json").unwrap()];
         let archive = Archive::open(sources, S3Options::default());
         let listing = archive.list(&Selection::everything(), &|_| ()).await;
-        let body = fetch(&archive, &listing.objects[0]).await.unwrap();
+        let objects = listing.unwrap().objects.into_sorted_vec().unwrap();
+        let body = fetch(&archive, &objects[0]).await.unwrap();
         return assert_eq!(body, "other/1.json");
     }
     let root = archive_of_sixty_days();

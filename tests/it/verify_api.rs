@@ -42,7 +42,8 @@ impl Shelf {
                 kinds,
                 ..Selection::everything()
             };
-            runtime.block_on(archive.list(&selection, &|_| ())).objects
+            let listing = runtime.block_on(archive.list(&selection, &|_| ()));
+            listing.unwrap().objects.into_sorted_vec().unwrap()
         };
         let (digests, logs) = (list(Kinds::Digests), list(Kinds::LogInput));
         Shelf {
@@ -218,10 +219,8 @@ fn long_chains_go_through_in_windows() {
         ..Selection::everything()
     };
     let archive = archive(&root);
-    let digests = shelf
-        .runtime
-        .block_on(archive.list(&selection, &|_| ()))
-        .objects;
+    let listing = shelf.runtime.block_on(archive.list(&selection, &|_| ()));
+    let digests = listing.unwrap().objects.into_sorted_vec().unwrap();
     let mut verifier = Verifier {
         archive: Arc::new(archive),
         ..shelf.verifier(late())

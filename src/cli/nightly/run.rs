@@ -29,7 +29,6 @@ use crate::convert::{self, Bounds, ConvertError, OnChange, Progress, Workshop};
 use crate::integrity;
 use crate::lake::{Holder, LakeError, LakeState, Lock, Store};
 use crate::nightly::coverage;
-use crate::nightly::estimate::Estimate;
 use crate::nightly::look_back::{LookBack, Scope};
 use crate::nightly::summary::{Listed, Night, Reports, Status};
 use crate::query::{Dates, Session};
@@ -41,30 +40,6 @@ use crate::report::lost::lost;
 use crate::report::result::{Answer, ReportRun};
 use crate::report::run::{MAX_ROWS, ReportError, Request, run as run_reports};
 use crate::signal::{self, Book, CoverageLoss, Sinks, Window};
-
-/// Says what a run would read, and changes nothing.
-pub fn dry_run(args: &Args, place: &str, manner: Manner) -> anyhow::Result<Outcome> {
-    write_log_as(args.tell.log_format);
-    let runtime = runtime()?;
-    let store = args.s3.open_store(place, runtime.handle())?;
-    let keep = args.what.keep()?;
-    let lake = LakeState::find(&store, &keep.describe())?;
-    let archive = open_archive(args)?;
-    let look_back = LookBack::read(&store, &scope(args))?;
-    let selection = selection(args, &look_back, lake.as_ref())?;
-    let listing = runtime.block_on(archive.list(&selection, &|_| ()));
-    let estimate = Estimate::of(&listing, lake.as_ref(), &args.what.filter(&selection));
-    out::print_estimate(&estimate)?;
-    if !manner.quiet {
-        for failure in &listing.failures {
-            tell(&format!("dynatrail: {}", error_chain(failure)));
-        }
-    }
-    match listing.failures.is_empty() {
-        true => Ok(Outcome::Complete),
-        false => Ok(Outcome::Incomplete),
-    }
-}
 
 /// Runs a night.
 pub fn run(args: &Args, place: &str, folder: &Path, manner: Manner) -> anyhow::Result<Outcome> {
@@ -197,13 +172,13 @@ pub(super) struct Steps<'n> {
     pub(super) losses: Option<Vec<CoverageLoss>>,
 }
 
-fn open_archive(args: &Args) -> anyhow::Result<Archive> {
+pub(super) fn open_archive(args: &Args) -> anyhow::Result<Archive> {
     let sources = args.sources.iter().map(|text| Source::parse(text));
     let sources = sources.collect::<Result<Vec<_>, _>>()?;
     Ok(Archive::open(sources, args.s3.options()))
 }
 
-fn scope(args: &Args) -> Scope {
+pub(super) fn scope(args: &Args) -> Scope {
     let selection = args.what.of_all_times();
     Scope {
         sources: args.sources.clone(),
@@ -213,7 +188,7 @@ fn scope(args: &Args) -> Scope {
 }
 
 /// What is listed: of the asked dates, or since the last complete run.
-fn selection(
+pub(super) fn selection(
     args: &Args,
     look_back: &LookBack,
     lake: Option<&LakeState>,
@@ -281,8 +256,9 @@ impl Steps<'_> {
         let listing = list(&archive, &selection, self.runtime, self.manner);
         let listing = self.args.s3.name_profile(listing)?;
         let is_listed = listing.failures.is_empty();
-        look_back.look_at(&listing.objects);
-        let logs = site.keys.as_ref().map(|_| listing.objects.clone());
+        look_back.look_at(&listing.objects)?;
+        let logs = site.keys.as_ref().map(|_| listing.objects.to_sorted_vec());
+        let logs = logs.transpose()?;
         let workshop = Workshop {
             archive: Arc::new(archive),
             crew,
@@ -411,8 +387,8 @@ impl Steps<'_> {
         listing: Listing,
     ) -> anyhow::Result<Option<Summary>> {
         let expected = Expected {
-            objects: listing.objects.len() as u64,
-            compressed_bytes: listing.objects.iter().map(|object| object.size).sum(),
+            objects: listing.objects.len(),
+            compressed_bytes: listing.objects.size_bytes(),
         };
         let budget = &self.args.budget;
         let minutes = budget
@@ -422,6 +398,7 @@ impl Steps<'_> {
             changed: self.args.what.on_change(),
             max_bytes: budget.max_bytes,
             deadline: minutes.map(|minutes| self.clock.began + minutes),
+            ..Bounds::default()
         };
         let display = Display::start(self.progress.clone(), expected, self.manner);
         let ended = convert::run(workshop, store, lake, listing, bounds);
