@@ -7,16 +7,16 @@ use serde_json::Value;
 
 use crate::product::{files, path};
 
-fn docs() -> PathBuf {
+pub fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
 }
 
-fn read(name: &str) -> String {
+pub fn read(name: &str) -> String {
     std::fs::read_to_string(docs().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// Says that something is not there, which is no matter but where everything must be.
-fn skipped(what: &str) {
+pub fn skipped(what: &str) {
     assert!(std::env::var("CI").is_err(), "{what}");
     println!("skipped: {what}");
 }
@@ -41,7 +41,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 /// The commands of the blocks of shell on a page; a `#` begins a comment.
-fn shell_lines(page: &str) -> Vec<String> {
+pub fn shell_lines(page: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for block in page.split("```sh\n").skip(1) {
         let (block, _) = block.split_once("```").expect("blocks end");
@@ -54,7 +54,7 @@ fn shell_lines(page: &str) -> Vec<String> {
 }
 
 /// From `dynatrail` on, up to what the shell does with its output.
-fn of_dynatrail(line: &str) -> Option<Vec<String>> {
+pub fn of_dynatrail(line: &str) -> Option<Vec<String>> {
     let words = words(line);
     let start = words
         .iter()
@@ -70,11 +70,14 @@ fn of_dynatrail(line: &str) -> Option<Vec<String>> {
 }
 
 /// Holds a command line against the program's own parser.
-fn accepts(command: &[String], from: &str) {
+pub fn accepts(command: &[String], from: &str) {
     let program = dynatrail::cli::command();
-    // Until there is such a command its options cannot be held against it.
-    if command[1] == "nightly" && program.find_subcommand("nightly").is_none() {
-        println!("skipped: no command nightly yet: {}", command.join(" "));
+    let is_of_cluster = command.iter().any(|word| word.starts_with("--cluster"));
+    if !cfg!(feature = "cluster") && (is_of_cluster || command[1] == "cluster") {
+        println!(
+            "skipped: built without the feature cluster: {}",
+            command.join(" ")
+        );
         return;
     }
     if let Err(error) = program.try_get_matches_from(command) {
@@ -103,41 +106,59 @@ fn the_page_tells_what_the_program_takes() {
     accepts(&words(&format!("dynatrail {arguments}")), "docker run");
 }
 
-/// Every file of `docs/deploy` is named on the page, and every one that it names is there.
+/// Every file of `docs/deploy` is named on its page, and every one that the page names is there.
 #[test]
 fn the_page_names_every_file() {
     let page = read("nightly.md");
     let mut named = Vec::new();
     for (file, _) in files(&docs().join("deploy")) {
         let file = path(&file).to_owned();
+        // Those have a page of their own.
+        if file.starts_with("cluster/") {
+            continue;
+        }
         if file != "Dockerfile.dockerignore" {
             assert!(page.contains(&file), "{file}");
         }
         named.push(file);
     }
+    links_lead_somewhere("nightly.md");
+    assert!(named.len() >= 9);
+}
+
+/// Every link of a page of ours leads to a file, and to a heading where it names one.
+pub fn links_lead_somewhere(name: &str) {
+    let page = read(name);
     for link in page.split("](").skip(1) {
         let (target, _) = link.split_once(')').expect("links end");
+        if target.starts_with("https://") {
+            continue;
+        }
         let (file, heading) = target.split_once('#').unwrap_or((target, ""));
-        assert!(docs().join(file).exists(), "{target}");
+        assert!(docs().join(file).exists(), "{name}: {target}");
         let headings = || read(file).lines().any(|line| is_heading(line, heading));
-        assert!(heading.is_empty() || headings(), "{target}");
+        assert!(heading.is_empty() || headings(), "{name}: {target}");
     }
-    assert!(named.len() >= 9);
 }
 
 /// Whether a line is the heading that a link names.
 fn is_heading(line: &str, name: &str) -> bool {
     let text = line.trim_start_matches('#');
-    text.len() < line.len() && text.trim().to_lowercase().replace(' ', "-") == name
+    let text_name = text
+        .trim()
+        .to_lowercase()
+        .replace(' ', "-")
+        .replace('.', "");
+    text.len() < line.len() && text_name == name
 }
 
-fn strings(list: &Value) -> Vec<String> {
+pub fn strings(list: &Value) -> Vec<String> {
     let list = list.as_array().expect("a list").iter();
     list.map(|word| word.as_str().expect("a text").to_owned())
         .collect()
 }
 
-fn command_of(arguments: &Value) -> Vec<String> {
+pub fn command_of(arguments: &Value) -> Vec<String> {
     [vec!["dynatrail".to_owned()], strings(arguments)].concat()
 }
 
@@ -288,26 +309,33 @@ fn systemd_takes_the_units() {
     assert!(is_fine || told.contains("unrecognized option"), "{told}");
 }
 
-/// The CronJob is YAML, never overlaps itself, leaves time to commit, and runs the program as nobody.
-#[test]
-fn the_cronjob_runs_the_program() {
+/// The documents of a YAML file; none where nothing here reads YAML.
+pub fn yaml(name: &str) -> Option<Vec<Value>> {
     let Ok(python) = std::env::var("DYNATRAIL_PYTHON") else {
-        return skipped("DYNATRAIL_PYTHON names no Python with PyYAML");
+        skipped("DYNATRAIL_PYTHON names no Python with PyYAML");
+        return None;
     };
     let script =
         "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
-    let file = docs().join("deploy/cronjob.yaml");
     let output = Command::new(python)
-        .args(["-c", script, path(&file)])
+        .args(["-c", script, path(&docs().join(name))])
         .output()
         .expect("Python runs");
     let told = String::from_utf8_lossy(&output.stderr);
     if told.contains("No module named 'yaml'") {
-        return skipped("Python has no PyYAML");
+        skipped("Python has no PyYAML");
+        return None;
     }
-    assert!(output.status.success(), "{told}");
-    let documents: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let documents = documents.as_array().expect("a list");
+    assert!(output.status.success(), "{name}: {told}");
+    Some(serde_json::from_slice(&output.stdout).expect("a list in JSON"))
+}
+
+/// The CronJob is YAML, never overlaps itself, leaves time to commit, and runs the program as nobody.
+#[test]
+fn the_cronjob_runs_the_program() {
+    let Some(documents) = yaml("deploy/cronjob.yaml") else {
+        return;
+    };
     let of_kind = |kind: &str| {
         documents
             .iter()

@@ -15,6 +15,7 @@ mod coverage;
 mod crash;
 mod ddl;
 mod deploy;
+mod deploy_cluster;
 mod evidence;
 mod fuzz;
 mod house;
