@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dynatrail::archive::{Archive, Listing, ObjectKind, ObjectRef, S3Options, Selection};
-use dynatrail::convert::crew::{Crew, Work};
+use dynatrail::convert::crew::{Crew, Plans};
 use dynatrail::convert::keep::Keep;
 use dynatrail::convert::rules::{MAX_KEPT_BYTES, Rules};
 use dynatrail::convert::{self, Bounds, ConvertError, Progress, Workshop};
 use dynatrail::lake::receipt::EventFilter;
-use dynatrail::lake::{LakeState, Receipt, Store};
+use dynatrail::lake::{LakeState, Store};
 use jiff::ToSpan;
 use jiff::civil::Date;
 
@@ -31,13 +31,7 @@ const DAYS: u64 = 400;
 struct Nobody;
 
 impl Crew for Nobody {
-    fn run(
-        &self,
-        _: &Workshop,
-        _: &Store,
-        _: &Work<'_>,
-        _: &mut dyn FnMut(Receipt),
-    ) -> Result<(), ConvertError> {
+    fn run(&self, _: &Store, _: &mut dyn Plans, _: Option<Instant>) -> Result<(), ConvertError> {
         Err(ConvertError::Interrupted)
     }
 }

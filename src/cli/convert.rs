@@ -93,10 +93,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
     let archive = Archive::open(sources, args.s3.options());
     let listing = list(&archive, &selection, &runtime, manner);
     let listing = args.s3.name_profile(listing)?;
-    let expected = Expected {
-        objects: listing.objects.len(),
-        compressed_bytes: listing.objects.size_bytes(),
-    };
+    let expected = Expected::of(&listing);
     let logs = keys.as_ref().map(|_| listing.objects.to_sorted_vec());
     let logs = logs.transpose()?;
     let workshop = Workshop {

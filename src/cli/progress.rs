@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Manner;
 use super::terminal::tell;
+use crate::archive::Listing;
 use crate::convert::Progress;
 
 /// How often the bar moves, and how often a log gets a line.
@@ -27,6 +28,15 @@ pub struct Display {
 pub struct Expected {
     pub objects: u64,
     pub compressed_bytes: u64,
+}
+
+impl Expected {
+    pub fn of(listing: &Listing) -> Self {
+        Self {
+            objects: listing.objects.len(),
+            compressed_bytes: listing.objects.size_bytes(),
+        }
+    }
 }
 
 impl Display {

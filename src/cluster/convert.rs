@@ -1,8 +1,8 @@
 //! A conversion's client: gives units to a cluster, and takes the receipts that executors store.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use ballista_core::config::BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK;
@@ -12,20 +12,23 @@ use rayon::prelude::*;
 use tokio::runtime::Handle;
 
 use super::job::{Client, config};
-use super::node::{ConvertExec, Job, Outcome, Report};
+use super::node::{self, ConvertExec, Outcome, Report};
 use super::site::now_ms;
 use super::{Address, ClusterError};
-use crate::convert::crew::{Crew, Share, Shares, Work};
+use crate::convert::crew::{Crew, Plans, Share, Shares};
 use crate::convert::unit::Turn;
-use crate::convert::{ConvertError, Workshop, convert_unit};
-use crate::lake::{Holder, PlannedUnit, Receipt, Store, state};
+use crate::convert::{ConvertError, Progress, Workshop, convert_unit};
+use crate::lake::{Holder, Store, state};
 
 /// Units of one job: its messages stay far below Ballista's limit, and no more than these are run
 /// again where a client ends.
 pub const UNITS_OF_JOB: usize = 1024;
 
-/// Jobs at once: while the last units of one end, those of the next have begun.
+/// Jobs at once, at least: while the last units of one end, those of the next have begun.
 const JOBS_UNDER_WAY: usize = 2;
+
+/// Units at once: more than a large cluster has slots.
+const UNITS_UNDER_WAY: usize = 2048;
 
 /// How often units are given to the cluster before the client tries them itself.
 const CLUSTER_ATTEMPTS: usize = 3;
@@ -79,37 +82,41 @@ impl ClusterCrew {
         self.client.check().await
     }
 
-    fn shares(&self) -> std::sync::MutexGuard<'_, Shares> {
+    fn shares(&self) -> MutexGuard<'_, Shares> {
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has the units of one job run; how many of them, from the first on, have a receipt then.
-    fn run_job(
-        &self,
-        workshop: &Workshop,
-        store: &Store,
-        work: &Work<'_>,
-        units: &[PlannedUnit],
-    ) -> Result<usize, ConvertError> {
+    fn run_job(&self, store: &Store, job: &Job) -> Result<usize, ConvertError> {
         let mut outcomes: HashMap<String, Outcome> = HashMap::new();
+        let interrupted = &job.workshop.progress.interrupted;
         for _ in 0..CLUSTER_ATTEMPTS {
-            let open = |unit: &&PlannedUnit| {
+            let is_open = |unit: &&String| {
                 !matches!(
-                    outcomes.get(&unit.unit),
+                    outcomes.get(*unit),
                     Some(Outcome::Converted | Outcome::Found | Outcome::Left)
                 )
             };
-            let units: Vec<&str> = units.iter().filter(open).map(|u| u.unit.as_str()).collect();
+            let units: Vec<&str> = job
+                .units
+                .iter()
+                .filter(is_open)
+                .map(String::as_str)
+                .collect();
             if units.is_empty() {
                 break;
             }
-            let interrupted = &workshop.progress.interrupted;
+            let reports = self.reports(job, &units, interrupted);
             let reports = self
                 .runtime
-                .block_on(self.reports(work, &units, interrupted))
+                .block_on(reports)
                 .map_err(|error| match error {
                     ClusterError::Interrupted => ConvertError::Interrupted,
-                    error => ConvertError::Crew(Box::new(error)),
+                    error => {
+                        // The jobs behind it are cancelled.
+                        interrupted.store(true, Ordering::Relaxed);
+                        ConvertError::Crew(Box::new(error))
+                    }
                 })?;
             let count = units.len() as u64;
             for report in reports {
@@ -119,37 +126,45 @@ impl ClusterCrew {
                 outcomes.insert(report.unit, report.outcome);
             }
         }
-        for (at, unit) in units.iter().enumerate() {
-            match outcomes.get(&unit.unit) {
+        for (at, unit) in job.units.iter().enumerate() {
+            match outcomes.get(unit) {
                 Some(Outcome::Converted | Outcome::Found) => {}
                 Some(Outcome::Left) => return Ok(at),
-                Some(Outcome::Refused) | None => {
-                    tracing::warn!(unit = unit.unit, "no executor converts it: it is done here");
-                    convert_unit(workshop, store, unit, Turn::alone(), &mut |_| Ok(()))?;
-                    self.shares().done_here += 1;
-                }
+                Some(Outcome::Refused) | None => self.convert_here(store, job, unit)?,
             }
         }
-        Ok(units.len())
+        Ok(job.units.len())
+    }
+
+    /// Converts a unit that no executor does.
+    fn convert_here(&self, store: &Store, job: &Job, unit: &str) -> Result<(), ConvertError> {
+        tracing::warn!(unit, "no executor converts it: it is done here");
+        let plan = state::read_plan(store, &job.plan)?;
+        if let Some(unit) = plan.units.iter().find(|planned| planned.unit == unit) {
+            let accept = &mut |_: &[_]| Ok(());
+            convert_unit(&job.workshop, store, unit, Turn::alone(), accept)?;
+        }
+        self.shares().done_here += 1;
+        Ok(())
     }
 
     /// Gives units to the cluster. Of those whose executor is lost by the time that its report is
     /// fetched there is none.
     async fn reports(
         &self,
-        work: &Work<'_>,
+        given: &Job,
         units: &[&str],
         interrupted: &AtomicBool,
     ) -> Result<Vec<Report>, ClusterError> {
-        let (version, format) = Job::version();
-        let left = work
+        let (version, format) = node::Job::version();
+        let left = given
             .deadline
             .map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let job = Job {
+        let job = node::Job {
             version,
             format,
             lake: self.lake.clone(),
-            plan: work.plan.to_owned(),
+            plan: given.plan.clone(),
             holder: self.holder.clone(),
             deadline_ms: left.map(|left| now_ms() + left.as_millis() as u64),
         };
@@ -202,66 +217,44 @@ impl ClusterCrew {
         }
     }
 
-    /// Tells the display how many units are done, until the work ends.
-    fn look_for_receipts(
-        workshop: &Workshop,
-        store: &Store,
-        units: &[PlannedUnit],
-        before: u64,
-        ended: &AtomicBool,
-    ) {
-        let wanted: HashSet<&str> = units.iter().map(|unit| unit.unit.as_str()).collect();
-        let mut wait = LOOKED_EVERY;
-        let mut looked = Instant::now();
-        while !ended.load(Ordering::Relaxed) {
-            std::thread::park_timeout(wait.saturating_sub(looked.elapsed()));
-            if looked.elapsed() < wait {
-                continue;
-            }
-            looked = Instant::now();
-            // What cannot be listed now is listed the next time.
-            if let Ok(units) = state::units_with_receipts(store) {
-                let done = units.iter().filter(|unit| wanted.contains(unit.as_str()));
-                let units_done = before + done.count() as u64;
-                workshop
-                    .progress
-                    .units_done
-                    .store(units_done, Ordering::Relaxed);
-            }
-            wait = LOOKED_EVERY.max(looked.elapsed() * LOOKING_SHARE);
-            looked = Instant::now();
-        }
-    }
-
-    fn run_all(
+    /// Gives out jobs and takes their receipts, in order.
+    fn run_jobs(
         &self,
-        workshop: &Workshop,
         store: &Store,
-        work: &Work<'_>,
-        done: &mut dyn FnMut(Receipt),
+        plans: &mut dyn Plans,
+        deadline: Option<Instant>,
+        looked_for: &LookedFor,
     ) -> Result<(), ConvertError> {
         std::thread::scope(|scope| {
-            let mut jobs = work.units.chunks(UNITS_OF_JOB);
+            let mut jobs = Jobs {
+                plans,
+                deadline,
+                cut: VecDeque::new(),
+            };
             let mut under_way = VecDeque::new();
+            let mut units_under_way = 0;
             loop {
-                while under_way.len() < JOBS_UNDER_WAY
-                    && let Some(units) = jobs.next()
+                while (under_way.len() < JOBS_UNDER_WAY || units_under_way < UNITS_UNDER_WAY)
+                    && let Some(job) = jobs.next()?
                 {
-                    let job = scope.spawn(move || self.run_job(workshop, store, work, units));
-                    under_way.push_back((units, job));
+                    looked_for.add(&job);
+                    units_under_way += job.units.len();
+                    let job = Arc::new(job);
+                    let running = job.clone();
+                    let running = scope.spawn(move || self.run_job(store, &running));
+                    under_way.push_back((job, running));
                 }
-                let Some((units, job)) = under_way.pop_front() else {
+                let Some((job, running)) = under_way.pop_front() else {
                     return Ok(());
                 };
-                let ended = job
+                let ended = running
                     .join()
                     .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                let count = ended.inspect_err(|_| {
-                    // The job behind it is cancelled.
-                    workshop.progress.interrupted.store(true, Ordering::Relaxed);
-                })?;
-                take_receipts(workshop, store, &units[..count], done)?;
-                if count < units.len() {
+                let count = ended?;
+                units_under_way -= job.units.len();
+                take_receipts(&job.workshop, store, &job.units[..count], jobs.plans)?;
+                looked_for.take(&job);
+                if count < job.units.len() {
                     return Ok(());
                 }
             }
@@ -269,33 +262,114 @@ impl ClusterCrew {
     }
 }
 
+/// Units that the cluster gets at once, all of one plan.
+struct Job {
+    workshop: Workshop,
+    plan: String,
+    units: Vec<String>,
+    deadline: Option<Instant>,
+}
+
+/// Plans, cut into jobs. Their objects are not kept: executors read them in the lake.
+struct Jobs<'p> {
+    plans: &'p mut dyn Plans,
+    deadline: Option<Instant>,
+    cut: VecDeque<Job>,
+}
+
+impl Jobs<'_> {
+    fn next(&mut self) -> Result<Option<Job>, ConvertError> {
+        if self.cut.is_empty()
+            && let Some(work) = self.plans.next()?
+        {
+            if let Some(object) = work.units.iter().find_map(|unit| unit.objects.first()) {
+                let full = ensure_full(&object.uri);
+                full.map_err(|error| ConvertError::Crew(Box::new(error)))?;
+            }
+            let units = work.units.chunks(UNITS_OF_JOB);
+            self.cut.extend(units.map(|units| Job {
+                workshop: work.workshop.clone(),
+                plan: work.plan.clone(),
+                units: units.iter().map(|unit| unit.unit.clone()).collect(),
+                deadline: self.deadline,
+            }));
+        }
+        Ok(self.cut.pop_front())
+    }
+}
+
+/// The units under way, for the display: which of them are done stands in the lake.
+#[derive(Default)]
+struct LookedFor {
+    progress: OnceLock<Arc<Progress>>,
+    units: Mutex<HashSet<String>>,
+    done: AtomicU64,
+    ended: AtomicBool,
+}
+
+impl LookedFor {
+    fn units(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.units.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, job: &Job) {
+        let progress = self.progress.get_or_init(|| job.workshop.progress.clone());
+        let count = job.units.len() as u64;
+        progress.units_planned.fetch_add(count, Ordering::Relaxed);
+        self.units().extend(job.units.iter().cloned());
+    }
+
+    fn take(&self, job: &Job) {
+        let mut units = self.units();
+        for unit in &job.units {
+            units.remove(unit);
+        }
+        let count = job.units.len() as u64;
+        let done = self.done.fetch_add(count, Ordering::Relaxed) + count;
+        self.tell(done);
+    }
+
+    fn tell(&self, done: u64) {
+        if let Some(progress) = self.progress.get() {
+            progress.units_done.fetch_max(done, Ordering::Relaxed);
+        }
+    }
+
+    /// Looks now and then until the work ends.
+    fn look(&self, store: &Store) {
+        let mut wait = LOOKED_EVERY;
+        let mut looked = Instant::now();
+        while !self.ended.load(Ordering::Relaxed) {
+            std::thread::park_timeout(wait.saturating_sub(looked.elapsed()));
+            if looked.elapsed() < wait {
+                continue;
+            }
+            let begun = Instant::now();
+            // What cannot be listed now is listed the next time.
+            if let Ok(found) = state::units_with_receipts(store) {
+                let units = self.units();
+                let done = units.iter().filter(|unit| found.contains(*unit)).count();
+                self.tell(self.done.load(Ordering::Relaxed) + done as u64);
+            }
+            wait = LOOKED_EVERY.max(begun.elapsed() * LOOKING_SHARE);
+            looked = Instant::now();
+        }
+    }
+}
+
 impl Crew for ClusterCrew {
     fn run(
         &self,
-        workshop: &Workshop,
         store: &Store,
-        work: &Work<'_>,
-        done: &mut dyn FnMut(Receipt),
+        plans: &mut dyn Plans,
+        deadline: Option<Instant>,
     ) -> Result<(), ConvertError> {
-        if let Some(unit) = work.units.first()
-            && let Some(object) = unit.objects.first()
-        {
-            ensure_full(&object.uri).map_err(|error| ConvertError::Crew(Box::new(error)))?;
-        }
-        let progress = &workshop.progress;
-        let before = progress.units_done.load(Ordering::Relaxed);
-        let units = work.units.len() as u64;
-        progress.units_planned.fetch_add(units, Ordering::Relaxed);
-        let ended = AtomicBool::new(false);
+        let looked_for = LookedFor::default();
         std::thread::scope(|scope| {
-            let display = scope
-                .spawn(|| Self::look_for_receipts(workshop, store, work.units, before, &ended));
-            let run = self.run_all(workshop, store, work, done);
-            ended.store(true, Ordering::Relaxed);
+            let display = scope.spawn(|| looked_for.look(store));
+            let run = self.run_jobs(store, plans, deadline, &looked_for);
+            looked_for.ended.store(true, Ordering::Relaxed);
             display.thread().unpark();
-            if run.is_ok() {
-                progress.units_done.store(before + units, Ordering::Relaxed);
-            }
             run
         })
     }
@@ -309,17 +383,17 @@ impl Crew for ClusterCrew {
 fn take_receipts(
     workshop: &Workshop,
     store: &Store,
-    units: &[PlannedUnit],
-    done: &mut dyn FnMut(Receipt),
+    units: &[String],
+    plans: &mut dyn Plans,
 ) -> Result<(), ConvertError> {
     for units in units.chunks(RECEIPTS_AT_ONCE) {
         let receipts = units
             .par_iter()
-            .map(|unit| state::read_receipt(store, &unit.unit))
+            .map(|unit| state::read_receipt(store, unit))
             .collect::<Result<Vec<_>, _>>()?;
         for receipt in receipts {
             workshop.progress.count(&receipt);
-            done(receipt);
+            plans.done(receipt);
         }
     }
     Ok(())

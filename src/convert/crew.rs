@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
@@ -15,13 +15,22 @@ use crate::lake::{PlannedUnit, Receipt, Store};
 /// Units under way at once: one is finished, one decoded, one fetched.
 const UNITS_UNDER_WAY: usize = 3;
 
-/// Units that are to be run.
-pub struct Work<'w> {
+/// Units of one plan that are to be run.
+pub struct Work {
+    /// What they are run with.
+    pub workshop: Workshop,
     /// Where the plan stands in the lake that has them.
-    pub plan: &'w str,
-    pub units: &'w [PlannedUnit],
-    /// No unit begins later.
-    pub deadline: Option<Instant>,
+    pub plan: String,
+    pub units: Vec<PlannedUnit>,
+}
+
+/// The units to be run, plan by plan, and who is told that they are.
+pub trait Plans {
+    /// More units, if there are.
+    fn next(&mut self) -> Result<Option<Work>, ConvertError>;
+
+    /// Takes the receipt of a unit: in the order in which they were given.
+    fn done(&mut self, receipt: Receipt);
 }
 
 /// What of a run's units others did.
@@ -61,13 +70,12 @@ impl Shares {
 
 /// Runs units: where and in which order is its own affair, what they write is not.
 pub trait Crew: Send + Sync {
-    /// Runs units as far as the time reaches; `done` is told the receipts in the units' order.
+    /// Runs units; none begins after `deadline`, and those behind it are not run.
     fn run(
         &self,
-        workshop: &Workshop,
         store: &Store,
-        work: &Work<'_>,
-        done: &mut dyn FnMut(Receipt),
+        plans: &mut dyn Plans,
+        deadline: Option<Instant>,
     ) -> Result<(), ConvertError>;
 
     /// What others did of all units so far; none where nobody else takes part.
@@ -84,54 +92,55 @@ pub struct ThisMachine;
 impl Crew for ThisMachine {
     fn run(
         &self,
-        workshop: &Workshop,
         store: &Store,
-        work: &Work<'_>,
-        done: &mut dyn FnMut(Receipt),
+        plans: &mut dyn Plans,
+        deadline: Option<Instant>,
     ) -> Result<(), ConvertError> {
-        let mut finish = |running: ScopedJoinHandle<'_, Result<Receipt, ConvertError>>| {
-            let converted = running
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            let receipt = converted.inspect_err(|_| {
-                // Those behind it end as well.
-                workshop.progress.interrupted.store(true, Ordering::Relaxed);
-            })?;
-            done(receipt);
-            Ok::<(), ConvertError>(())
-        };
         std::thread::scope(|scope| {
             let mut under_way = VecDeque::new();
             let (_, mut may_decode) = mpsc::channel();
-            for unit in work.units {
-                if work
-                    .deadline
-                    .is_some_and(|deadline| Instant::now() >= deadline)
-                {
-                    break;
-                }
-                if workshop.progress.interrupted.load(Ordering::Relaxed) {
-                    return Err(ConvertError::Interrupted);
-                }
-                tracing::debug!(
-                    unit = unit.unit,
-                    objects = unit.objects.len(),
-                    "unit begins"
-                );
-                let (turn, fetched, next) = Turn::after(may_decode);
-                may_decode = next;
-                let running =
-                    scope.spawn(move || convert_unit(workshop, store, unit, turn, &mut |_| Ok(())));
-                // Nothing is ever sent: the end of the channel is the sign.
-                let _ = fetched.recv();
-                under_way.push_back(running);
-                if under_way.len() == UNITS_UNDER_WAY
-                    && let Some(first) = under_way.pop_front()
-                {
-                    finish(first)?;
+            'given: while let Some(work) = plans.next()? {
+                let workshop = Arc::new(work.workshop);
+                for unit in work.units {
+                    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                        break 'given;
+                    }
+                    if workshop.progress.interrupted.load(Ordering::Relaxed) {
+                        return Err(ConvertError::Interrupted);
+                    }
+                    let objects = unit.objects.len();
+                    tracing::debug!(unit = unit.unit, objects, "unit begins");
+                    let (turn, fetched, next) = Turn::after(may_decode);
+                    may_decode = next;
+                    let workshop = workshop.clone();
+                    let running = scope.spawn(move || {
+                        convert_unit(&workshop, store, &unit, turn, &mut |_| Ok(())).inspect_err(
+                            // Those behind it end as well.
+                            |_| workshop.progress.interrupted.store(true, Ordering::Relaxed),
+                        )
+                    });
+                    // Nothing is ever sent: the end of the channel is the sign.
+                    let _ = fetched.recv();
+                    under_way.push_back(running);
+                    if under_way.len() == UNITS_UNDER_WAY
+                        && let Some(first) = under_way.pop_front()
+                    {
+                        plans.done(finish(first)?);
+                    }
                 }
             }
-            under_way.into_iter().try_for_each(&mut finish)
+            for running in under_way {
+                plans.done(finish(running)?);
+            }
+            Ok(())
         })
     }
+}
+
+fn finish(
+    running: ScopedJoinHandle<'_, Result<Receipt, ConvertError>>,
+) -> Result<Receipt, ConvertError> {
+    running
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

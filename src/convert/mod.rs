@@ -6,6 +6,7 @@
 //! what is planned, and then plans the rest: no object ever stands in two plans.
 
 pub mod crew;
+mod feed;
 pub mod keep;
 pub mod object;
 mod objects;
@@ -20,8 +21,8 @@ use std::time::Instant;
 
 use crate::archive::{Listing, ListingError, Objects};
 use crate::lake::seen::Known;
-use crate::lake::{LakeError, LakeState, PlannedUnit, Receipt, Store, settle, state};
-use crew::Work;
+use crate::lake::{LakeError, LakeState, Store, settle};
+use feed::{Feed, Origin};
 pub use plan::Sizes;
 use plan::{Budget, Planner, StoredPlan, planned};
 use summary::Summary;
@@ -132,31 +133,14 @@ impl Run<'_> {
 
     /// Finishes what earlier runs have left, as far as budget and time reach.
     fn finish_plans(&mut self) -> Result<(), ConvertError> {
-        let paths = self.lake.unfinished.clone();
-        let mut is_stopped = false;
-        for path in &paths {
-            let mut plan = state::read_plan(self.store, path)?;
-            tracing::info!(units = plan.units.len(), "finishing an interrupted run");
-            for unit in &plan.units {
-                self.dates.extend(self.lake.dates_of(&unit.unit));
-            }
-            let receipts = &self.lake.receipts;
-            plan.units.retain(|unit| !receipts.contains_key(&unit.unit));
-            if plan.units.is_empty() {
-                self.finished.insert(path.clone());
-            } else if !is_stopped {
-                let rules = &self.workshop.rules;
-                let workshop = self
-                    .workshop
-                    .with_rules(rules.with(plan.filter, plan.hashes));
-                let left = self.run_plan(&workshop, path, &plan.units, Summary::add_resumed)?;
-                is_stopped = left > 0;
-            }
+        if self.lake.unfinished.is_empty() {
+            return Ok(());
         }
-        if !paths.is_empty() {
-            // What the first attempt at a unit wrote and the second did not.
-            self.lake.remove_leftovers(self.store)?;
-        }
+        let paths = self.lake.unfinished.iter().cloned();
+        let plans = paths.map(|path| StoredPlan { path, objects: 0 }).collect();
+        Feed::new(self, Origin::Earlier, plans).work()?;
+        // What the first attempt at a unit wrote and the second did not.
+        self.lake.remove_leftovers(self.store)?;
         Ok(())
     }
 
@@ -164,18 +148,8 @@ impl Run<'_> {
         let plans = self.plan_new(&objects)?;
         // Its memory and its file are of no use any more.
         drop(objects);
-        let mut is_stopped = false;
-        for StoredPlan { path, objects } in plans {
-            let left = match is_stopped {
-                true => objects,
-                false => {
-                    let plan = state::read_plan(self.store, &path)?;
-                    self.run_plan(self.workshop, &path, &plan.units, Summary::add)?
-                }
-            };
-            is_stopped |= left > 0;
-            self.summary.objects.deferred += left;
-        }
+        let left = Feed::new(self, Origin::ThisRun, plans).work()?;
+        self.summary.objects.deferred += left;
         Ok(())
     }
 
@@ -214,60 +188,5 @@ impl Run<'_> {
         let paths = planned.plans.iter().map(|plan| plan.path.clone());
         self.lake.unfinished.extend(paths);
         Ok(planned.plans)
-    }
-
-    /// Runs the units of a plan, as far as budget and time reach; returns how many objects are left.
-    fn run_plan(
-        &mut self,
-        workshop: &Workshop,
-        path: &str,
-        units: &[PlannedUnit],
-        add: fn(&mut Summary, &Receipt),
-    ) -> Result<u64, ConvertError> {
-        let mut budget = self.budget();
-        let fitting = units.iter().take_while(|unit| {
-            let sizes = unit.objects.iter().map(|object| object.size_bytes);
-            budget.takes(sizes.sum())
-        });
-        let fitting = &units[..fitting.count()];
-        let mut done = 0;
-        let Self {
-            store,
-            lake,
-            summary,
-            dates,
-            bounds,
-            ..
-        } = self;
-        let work = Work {
-            plan: path,
-            units: fitting,
-            deadline: bounds.deadline,
-        };
-        let ended = workshop.crew.run(workshop, store, &work, &mut |receipt| {
-            done += 1;
-            tell_problems(&receipt);
-            add(summary, &receipt);
-            dates.extend(receipt.parts.iter().map(|part| part.dt.clone()));
-            lake.add_receipt(receipt);
-        });
-        for unit in self.lake.seen.replaced_in_units().into_keys() {
-            self.dates.extend(self.lake.dates_of(unit));
-        }
-        ended?;
-        // They end in their order. A receipt tells nothing here: a unit that failed has one too.
-        let left = &units[done..];
-        if left.is_empty() {
-            self.finished.insert(path.to_owned());
-        }
-        Ok(left.iter().map(|unit| unit.objects.len() as u64).sum())
-    }
-}
-
-fn tell_problems(receipt: &Receipt) {
-    for object in &receipt.objects {
-        if let Some(problem) = &object.problem {
-            tracing::warn!(object = object.object.uri, "{problem}");
-        }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use dynatrail::archive::{Listing, ObjectRef, Objects, S3Options, Selection, Source};
-use dynatrail::convert::crew::{Crew, ThisMachine, Work};
+use dynatrail::convert::crew::{Crew, Plans, ThisMachine, Work};
 use dynatrail::convert::keep::Keep;
 use dynatrail::convert::rules::{MAX_KEPT_BYTES, Rules};
 use dynatrail::convert::summary::Summary;
@@ -33,19 +33,47 @@ impl Interrupted {
 impl Crew for Interrupted {
     fn run(
         &self,
-        workshop: &Workshop,
         store: &Store,
-        work: &Work<'_>,
-        done: &mut dyn FnMut(Receipt),
+        plans: &mut dyn Plans,
+        deadline: Option<Instant>,
     ) -> Result<(), ConvertError> {
-        let left = self.0.load(Ordering::Relaxed);
-        let units = &work.units[..left.min(work.units.len())];
-        ThisMachine.run(workshop, store, &Work { units, ..*work }, done)?;
-        self.0.store(left - units.len(), Ordering::Relaxed);
-        match units.len() == work.units.len() {
-            true => Ok(()),
-            false => Err(ConvertError::Interrupted),
+        let mut some = First {
+            plans,
+            left: self.0.load(Ordering::Relaxed),
+            is_cut: false,
+        };
+        ThisMachine.run(store, &mut some, deadline)?;
+        self.0.store(some.left, Ordering::Relaxed);
+        match some.is_cut {
+            true => Err(ConvertError::Interrupted),
+            false => Ok(()),
         }
+    }
+}
+
+/// The first units of plans.
+struct First<'p> {
+    plans: &'p mut dyn Plans,
+    left: usize,
+    is_cut: bool,
+}
+
+impl Plans for First<'_> {
+    fn next(&mut self) -> Result<Option<Work>, ConvertError> {
+        if self.is_cut {
+            return Ok(None);
+        }
+        let work = self.plans.next()?;
+        Ok(work.map(|mut work| {
+            self.is_cut = work.units.len() > self.left;
+            work.units.truncate(self.left);
+            self.left -= work.units.len();
+            work
+        }))
+    }
+
+    fn done(&mut self, receipt: Receipt) {
+        self.plans.done(receipt);
     }
 }
 

@@ -386,10 +386,7 @@ impl Steps<'_> {
         lake: &mut LakeState,
         listing: Listing,
     ) -> anyhow::Result<Option<Summary>> {
-        let expected = Expected {
-            objects: listing.objects.len(),
-            compressed_bytes: listing.objects.size_bytes(),
-        };
+        let expected = Expected::of(&listing);
         let budget = &self.args.budget;
         let minutes = budget
             .max_minutes
