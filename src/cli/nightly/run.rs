@@ -208,6 +208,15 @@ pub(super) fn selection(
     Ok(selection)
 }
 
+/// The key dates that a night lists.
+fn listed(selection: &Selection) -> Listed {
+    Listed {
+        first_key_date: selection.first_key_date.map(|date| date.to_string()),
+        last_key_date: selection.last_key_date.map(|date| date.to_string()),
+        late_days: selection.late_days,
+    }
+}
+
 impl Steps<'_> {
     /// Works with the lake's lock held, and tells whoever must know how that ended.
     fn all(&mut self, mut site: Site) -> anyhow::Result<Outcome> {
@@ -248,11 +257,7 @@ impl Steps<'_> {
         let archive = open_archive(self.args)?;
         let mut look_back = LookBack::read(store, &scope(self.args))?;
         let selection = selection(self.args, &look_back, Some(&lake))?;
-        self.night.listing = Some(Listed {
-            first_key_date: selection.first_key_date.map(|date| date.to_string()),
-            last_key_date: selection.last_key_date.map(|date| date.to_string()),
-            late_days: selection.late_days,
-        });
+        self.night.listing = Some(listed(&selection));
         let listing = list(&archive, &selection, self.runtime, self.manner);
         let listing = self.args.s3.name_profile(listing)?;
         let is_listed = listing.failures.is_empty();

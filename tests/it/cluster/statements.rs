@@ -35,12 +35,23 @@ fn statements_have_the_same_rows() {
          USING (event_id) GROUP BY 1, 2 ORDER BY 1, 2",
         "SELECT count(*) AS n FROM events WHERE principal NOT IN \
          (SELECT principal FROM events WHERE error_code IS NOT NULL)",
+        "SELECT count(*) AS n FROM (SELECT DISTINCT table_name AS t FROM operations) a \
+         WHERE length(a.t) NOT IN (SELECT nullif(length(event_name), 3) FROM events \
+         WHERE event_name <> a.t)",
+        "SELECT a.t, count(*) AS c, count(b.n) AS bn FROM (SELECT DISTINCT table_name AS t \
+         FROM operations) a FULL JOIN (SELECT event_name AS n FROM events WHERE dt < '2025-03-06') b \
+         ON length(a.t) < length(b.n) - 12 GROUP BY 1 ORDER BY 1",
+        "SELECT a.t, count(*) AS c, count(b.n) AS bn FROM (SELECT event_name AS n FROM events \
+         WHERE dt < '2025-03-06') b LEFT JOIN (SELECT DISTINCT table_name AS t FROM operations) a \
+         ON length(a.t) < length(b.n) - 12 GROUP BY 1 ORDER BY 1",
+        "SELECT count(*) AS n FROM (SELECT DISTINCT table_name AS t FROM operations) a WHERE NOT EXISTS \
+         (SELECT 1 FROM events WHERE length(event_name) > length(a.t) + 9)",
         "SELECT useridentity.arn AS arn, count(*) AS n FROM cloudtrail GROUP BY 1 ORDER BY 1",
         "SELECT json_extract_scalar(request_parameters, '$.tableName') AS t, count(*) AS n \
          FROM events GROUP BY 1 ORDER BY 1",
         "SELECT * FROM sightings ORDER BY ALL LIMIT 20",
         "SELECT max(event_time) AS last FROM events WHERE dt = '1970-01-01'",
-        "SHOW TABLES",
+        "SELECT table_name FROM information_schema.tables ORDER BY 1",
         "SELECT 1 AS one",
     ] {
         let alone = query(&site, sql, &[]);
