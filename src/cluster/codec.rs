@@ -115,7 +115,6 @@ mod tests {
             version,
             format,
             lake: "s3://a-bucket-with-a-long-name/and/a/prefix".to_owned(),
-            plan: "_dynatrail/plans/0123456789abcdef.json.zst".to_owned(),
             holder: Holder::this_process("2025-01-01T00:00:00Z".to_owned()),
             deadline_ms: Some(1),
         }
@@ -123,7 +122,9 @@ mod tests {
 
     fn plan(job: Job, units: usize) -> Arc<dyn ExecutionPlan> {
         let units: Vec<String> = (0..units).map(|n| format!("20250101-{n:016x}")).collect();
-        ConvertExec::of_units(job, units.iter().map(String::as_str)).expect("a plan")
+        let path = "_dynatrail/plans/000000-0123456789abcdef.json.zst";
+        let units = units.iter().map(|unit| (path, unit.as_str()));
+        ConvertExec::of_units(job, units).expect("a plan")
     }
 
     fn written(plan: Arc<dyn ExecutionPlan>) -> Vec<u8> {

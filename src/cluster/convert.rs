@@ -24,11 +24,8 @@ use crate::lake::{Holder, Store, state};
 /// again where a client ends.
 pub const UNITS_OF_JOB: usize = 1024;
 
-/// Jobs at once, at least: while the last units of one end, those of the next have begun.
+/// Jobs at once: while the last units of one end, those of the next have begun.
 const JOBS_UNDER_WAY: usize = 2;
-
-/// Units at once: more than a large cluster has slots.
-const UNITS_UNDER_WAY: usize = 2048;
 
 /// How often units are given to the cluster before the client tries them itself.
 const CLUSTER_ATTEMPTS: usize = 3;
@@ -89,24 +86,19 @@ impl ClusterCrew {
     /// Has the units of one job run; how many of them, from the first on, have a receipt then.
     fn run_job(&self, store: &Store, job: &Job) -> Result<usize, ConvertError> {
         let mut outcomes: HashMap<String, Outcome> = HashMap::new();
-        let interrupted = &job.workshop.progress.interrupted;
+        let interrupted = &job.progress.interrupted;
         for _ in 0..CLUSTER_ATTEMPTS {
-            let is_open = |unit: &&String| {
+            let is_open = |given: &&Given| {
                 !matches!(
-                    outcomes.get(*unit),
+                    outcomes.get(&given.unit),
                     Some(Outcome::Converted | Outcome::Found | Outcome::Left)
                 )
             };
-            let units: Vec<&str> = job
-                .units
-                .iter()
-                .filter(is_open)
-                .map(String::as_str)
-                .collect();
+            let units: Vec<&Given> = job.units.iter().filter(is_open).collect();
             if units.is_empty() {
                 break;
             }
-            let reports = self.reports(job, &units, interrupted);
+            let reports = self.reports(job.deadline, &units, interrupted);
             let reports = self
                 .runtime
                 .block_on(reports)
@@ -126,23 +118,24 @@ impl ClusterCrew {
                 outcomes.insert(report.unit, report.outcome);
             }
         }
-        for (at, unit) in job.units.iter().enumerate() {
-            match outcomes.get(unit) {
+        for (at, given) in job.units.iter().enumerate() {
+            match outcomes.get(&given.unit) {
                 Some(Outcome::Converted | Outcome::Found) => {}
                 Some(Outcome::Left) => return Ok(at),
-                Some(Outcome::Refused) | None => self.convert_here(store, job, unit)?,
+                Some(Outcome::Refused) | None => self.convert_here(store, given)?,
             }
         }
         Ok(job.units.len())
     }
 
     /// Converts a unit that no executor does.
-    fn convert_here(&self, store: &Store, job: &Job, unit: &str) -> Result<(), ConvertError> {
+    fn convert_here(&self, store: &Store, given: &Given) -> Result<(), ConvertError> {
+        let Given { work, unit } = given;
         tracing::warn!(unit, "no executor converts it: it is done here");
-        let plan = state::read_plan(store, &job.plan)?;
-        if let Some(unit) = plan.units.iter().find(|planned| planned.unit == unit) {
+        let plan = state::read_plan(store, &work.plan)?;
+        if let Some(unit) = plan.units.iter().find(|planned| planned.unit == *unit) {
             let accept = &mut |_: &[_]| Ok(());
-            convert_unit(&job.workshop, store, unit, Turn::alone(), accept)?;
+            convert_unit(&work.workshop, store, unit, Turn::alone(), accept)?;
         }
         self.shares().done_here += 1;
         Ok(())
@@ -152,23 +145,23 @@ impl ClusterCrew {
     /// fetched there is none.
     async fn reports(
         &self,
-        given: &Job,
-        units: &[&str],
+        deadline: Option<Instant>,
+        units: &[&Given],
         interrupted: &AtomicBool,
     ) -> Result<Vec<Report>, ClusterError> {
         let (version, format) = node::Job::version();
-        let left = given
-            .deadline
-            .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let job = node::Job {
             version,
             format,
             lake: self.lake.clone(),
-            plan: given.plan.clone(),
             holder: self.holder.clone(),
             deadline_ms: left.map(|left| now_ms() + left.as_millis() as u64),
         };
-        let plan = ConvertExec::of_units(job, units.iter().copied()).map_err(ClusterError::Plan)?;
+        let units = units
+            .iter()
+            .map(|given| (given.work.plan.as_str(), given.unit.as_str()));
+        let plan = ConvertExec::of_units(job, units).map_err(ClusterError::Plan)?;
         let config = config()
             .with_ballista_job_name("dynatrail convert")
             .set_usize(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, 1);
@@ -229,16 +222,14 @@ impl ClusterCrew {
             let mut jobs = Jobs {
                 plans,
                 deadline,
-                cut: VecDeque::new(),
+                waiting: VecDeque::new(),
             };
             let mut under_way = VecDeque::new();
-            let mut units_under_way = 0;
             loop {
-                while (under_way.len() < JOBS_UNDER_WAY || units_under_way < UNITS_UNDER_WAY)
+                while under_way.len() < JOBS_UNDER_WAY
                     && let Some(job) = jobs.next()?
                 {
                     looked_for.add(&job);
-                    units_under_way += job.units.len();
                     let job = Arc::new(job);
                     let running = job.clone();
                     let running = scope.spawn(move || self.run_job(store, &running));
@@ -251,8 +242,7 @@ impl ClusterCrew {
                     .join()
                     .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 let count = ended?;
-                units_under_way -= job.units.len();
-                take_receipts(&job.workshop, store, &job.units[..count], jobs.plans)?;
+                take_receipts(&job.progress, store, &job.units[..count], jobs.plans)?;
                 looked_for.take(&job);
                 if count < job.units.len() {
                     return Ok(());
@@ -262,39 +252,61 @@ impl ClusterCrew {
     }
 }
 
-/// Units that the cluster gets at once, all of one plan.
-struct Job {
+/// A unit's plan without its objects: executors read them in the lake.
+struct PlanOf {
     workshop: Workshop,
     plan: String,
-    units: Vec<String>,
+}
+
+/// A unit that is given away.
+struct Given {
+    work: Arc<PlanOf>,
+    unit: String,
+}
+
+/// Units that the cluster gets at once.
+struct Job {
+    progress: Arc<Progress>,
+    units: Vec<Given>,
     deadline: Option<Instant>,
 }
 
-/// Plans, cut into jobs. Their objects are not kept: executors read them in the lake.
+/// Plans, cut and joined into jobs.
 struct Jobs<'p> {
     plans: &'p mut dyn Plans,
     deadline: Option<Instant>,
-    cut: VecDeque<Job>,
+    waiting: VecDeque<Given>,
 }
 
 impl Jobs<'_> {
     fn next(&mut self) -> Result<Option<Job>, ConvertError> {
-        if self.cut.is_empty()
+        while self.waiting.len() < UNITS_OF_JOB
             && let Some(work) = self.plans.next()?
         {
             if let Some(object) = work.units.iter().find_map(|unit| unit.objects.first()) {
                 let full = ensure_full(&object.uri);
                 full.map_err(|error| ConvertError::Crew(Box::new(error)))?;
             }
-            let units = work.units.chunks(UNITS_OF_JOB);
-            self.cut.extend(units.map(|units| Job {
-                workshop: work.workshop.clone(),
-                plan: work.plan.clone(),
-                units: units.iter().map(|unit| unit.unit.clone()).collect(),
-                deadline: self.deadline,
-            }));
+            let of = Arc::new(PlanOf {
+                workshop: work.workshop,
+                plan: work.plan,
+            });
+            self.waiting
+                .extend(work.units.into_iter().map(|unit| Given {
+                    work: of.clone(),
+                    unit: unit.unit,
+                }));
         }
-        Ok(self.cut.pop_front())
+        let count = self.waiting.len().min(UNITS_OF_JOB);
+        let units: Vec<Given> = self.waiting.drain(..count).collect();
+        Ok(units
+            .first()
+            .map(|given| given.work.workshop.progress.clone())
+            .map(|progress| Job {
+                progress,
+                units,
+                deadline: self.deadline,
+            }))
     }
 }
 
@@ -313,16 +325,17 @@ impl LookedFor {
     }
 
     fn add(&self, job: &Job) {
-        let progress = self.progress.get_or_init(|| job.workshop.progress.clone());
+        let progress = self.progress.get_or_init(|| job.progress.clone());
         let count = job.units.len() as u64;
         progress.units_planned.fetch_add(count, Ordering::Relaxed);
-        self.units().extend(job.units.iter().cloned());
+        self.units()
+            .extend(job.units.iter().map(|given| given.unit.clone()));
     }
 
     fn take(&self, job: &Job) {
         let mut units = self.units();
-        for unit in &job.units {
-            units.remove(unit);
+        for given in &job.units {
+            units.remove(&given.unit);
         }
         let count = job.units.len() as u64;
         let done = self.done.fetch_add(count, Ordering::Relaxed) + count;
@@ -381,18 +394,18 @@ impl Crew for ClusterCrew {
 
 /// Reads receipts of units that are done, and hands them on in order.
 fn take_receipts(
-    workshop: &Workshop,
+    progress: &Progress,
     store: &Store,
-    units: &[String],
+    units: &[Given],
     plans: &mut dyn Plans,
 ) -> Result<(), ConvertError> {
     for units in units.chunks(RECEIPTS_AT_ONCE) {
         let receipts = units
             .par_iter()
-            .map(|unit| state::read_receipt(store, unit))
+            .map(|given| state::read_receipt(store, &given.unit))
             .collect::<Result<Vec<_>, _>>()?;
         for receipt in receipts {
-            workshop.progress.count(&receipt);
+            progress.count(&receipt);
             plans.done(receipt);
         }
     }

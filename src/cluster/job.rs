@@ -26,8 +26,12 @@ use tonic::transport::Channel;
 use super::codec::Codec;
 use super::{Address, ClusterError, MAX_MESSAGE_BYTES};
 
-/// How often the scheduler is asked how far a job is.
-const ASKED_EVERY: Duration = Duration::from_millis(50);
+/// How often the scheduler is asked how far a job is: at first, and when it takes long.
+const ASKED_EVERY: Duration = Duration::from_millis(20);
+const ASKED_SELDOM: Duration = Duration::from_millis(500);
+
+/// The share of a job's time that passes between two times.
+const ASKING_SHARE: u32 = 20;
 
 /// How long a scheduler may not answer before it is taken for lost.
 const SCHEDULER_MAY_BE_SILENT: Duration = Duration::from_secs(10);
@@ -86,7 +90,8 @@ impl Client {
     ) -> Result<Finished, ClusterError> {
         let mut scheduler = self.connect().await?;
         let job_id = self.submit(&mut scheduler, plan, config).await?;
-        let mut answered = Instant::now();
+        let begun = Instant::now();
+        let mut answered = begun;
         loop {
             if interrupted.load(Ordering::Relaxed) {
                 self.cancel(&mut scheduler, &job_id).await;
@@ -110,7 +115,8 @@ impl Client {
                 }
                 Err(status) => tracing::debug!(%status, "the scheduler does not answer"),
             }
-            tokio::time::sleep(ASKED_EVERY).await;
+            let wait = begun.elapsed() / ASKING_SHARE;
+            tokio::time::sleep(wait.clamp(ASKED_EVERY, ASKED_SELDOM)).await;
         }
     }
 

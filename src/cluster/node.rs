@@ -39,8 +39,6 @@ pub struct Job {
     pub format: u32,
     /// The lake's place, as every executor can open it.
     pub lake: String,
-    /// Where in the lake the plan stands that has the units.
-    pub plan: String,
     /// Who holds the lake's lock while the job runs.
     pub holder: Holder,
     /// No unit begins later; milliseconds since 1970.
@@ -184,12 +182,17 @@ impl ConvertExec {
         }
     }
 
-    /// A plan that converts units, each for itself.
-    pub fn of_units<'u>(job: Job, units: impl Iterator<Item = &'u str>) -> Result<Arc<Self>> {
-        let schema = Arc::new(Schema::new(vec![Field::new("unit", DataType::Utf8, false)]));
-        let batch = |unit| {
-            let column: ArrayRef = Arc::new(StringArray::from(vec![unit]));
-            RecordBatch::try_new(schema.clone(), vec![column]).map(|batch| vec![batch])
+    /// A plan that converts units, each for itself: the path of a unit's plan in the lake, and its name.
+    pub fn of_units<'u>(
+        job: Job,
+        units: impl Iterator<Item = (&'u str, &'u str)>,
+    ) -> Result<Arc<Self>> {
+        let text = |name| Field::new(name, DataType::Utf8, false);
+        let schema = Arc::new(Schema::new(vec![text("plan"), text("unit")]));
+        let batch = |(plan, unit)| {
+            let text = |text| Arc::new(StringArray::from(vec![text])) as ArrayRef;
+            let columns = vec![text(plan), text(unit)];
+            RecordBatch::try_new(schema.clone(), columns).map(|batch| vec![batch])
         };
         let partitions = units.map(batch).collect::<Result<Vec<_>, _>>()?;
         let input = MemorySourceConfig::try_new_exec(&partitions, schema, None)?;
@@ -199,11 +202,7 @@ impl ConvertExec {
 
 impl DisplayAs for ConvertExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "ConvertExec: lake={}, plan={}",
-            self.job.lake, self.job.plan
-        )
+        write!(f, "ConvertExec: lake={}", self.job.lake)
     }
 }
 
@@ -260,13 +259,16 @@ impl ExecutionPlan for ConvertExec {
             .and_then(move |batch| {
                 let (site, job, interrupt) = (site.clone(), job.clone(), interrupt.clone());
                 async move {
-                    let units = batch.column(0).as_string::<i32>();
-                    let units: Vec<String> = units.iter().flatten().map(str::to_owned).collect();
-                    let work = move |unit: String| {
+                    let column = |at: usize| batch.column(at).as_string::<i32>().iter().flatten();
+                    let units = column(0).zip(column(1));
+                    let units: Vec<(String, String)> = units
+                        .map(|(plan, unit)| (plan.to_owned(), unit.to_owned()))
+                        .collect();
+                    let work = move |(plan, unit): (String, String)| {
                         let (site, job, interrupted) =
                             (site.clone(), job.clone(), interrupt.flag());
                         async move {
-                            let work = move || site.work(&job, &unit, &interrupted);
+                            let work = move || site.work(&job, &plan, &unit, &interrupted);
                             let report = tokio::task::spawn_blocking(work)
                                 .await
                                 .map_err(|error| exec_datafusion_err!("{error}"))?

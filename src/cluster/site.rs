@@ -96,6 +96,7 @@ impl Site {
     pub fn work(
         &self,
         job: &Job,
+        plan: &str,
         unit: &str,
         interrupted: &Arc<AtomicBool>,
     ) -> Result<Report, String> {
@@ -117,7 +118,7 @@ impl Site {
             Ok(store) => store,
             Err(words) => return Ok(refused(words)),
         };
-        match self.convert(job, &store, unit, interrupted) {
+        match self.convert(job, &store, (plan, unit), interrupted) {
             Ok((outcome, receipt)) => Ok(Report {
                 outcome,
                 objects: receipt.objects.len() as u64,
@@ -133,7 +134,7 @@ impl Site {
         &self,
         job: &Job,
         store: &Store,
-        unit: &str,
+        (path, unit): (&str, &str),
         interrupted: &Arc<AtomicBool>,
     ) -> Result<(Outcome, Receipt), SiteError> {
         let ensure_held = || match lock::is_held_by(store, &job.holder) {
@@ -146,8 +147,8 @@ impl Site {
         if let Some(receipt) = state::find_receipt(store, unit)? {
             return Ok((Outcome::Found, receipt));
         }
-        let plan = self.plan(store, &job.plan)?;
-        let missing = || SiteError::NotInPlan(job.plan.clone());
+        let plan = self.plan(store, path)?;
+        let missing = || SiteError::NotInPlan(path.to_owned());
         let planned: &PlannedUnit = plan
             .units
             .iter()

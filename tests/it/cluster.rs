@@ -128,7 +128,16 @@ impl Cluster {
         let executor = dynatrail()
             .envs(environment.iter().cloned())
             .args(["cluster", "executor", "--scheduler", &self.address()])
-            .args(["--port", "0", "--task-port", "0", "--threads", "1"])
+            .args([
+                "--port",
+                "0",
+                "--task-port",
+                "0",
+                "--threads",
+                "1",
+                "--slots",
+                "3",
+            ])
             .args(["--work-dir", path(&folder)])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
