@@ -28,10 +28,10 @@ use super::{Address, ClusterError, MAX_MESSAGE_BYTES};
 
 /// How often the scheduler is asked how far a job is: at first, and when it takes long.
 const ASKED_EVERY: Duration = Duration::from_millis(20);
-const ASKED_SELDOM: Duration = Duration::from_millis(500);
+const ASKED_SELDOM: Duration = Duration::from_millis(200);
 
 /// The share of a job's time that passes between two times.
-const ASKING_SHARE: u32 = 20;
+const ASKING_SHARE: u32 = 50;
 
 /// How long a scheduler may not answer before it is taken for lost.
 const SCHEDULER_MAY_BE_SILENT: Duration = Duration::from_secs(10);

@@ -224,13 +224,14 @@ impl Rows {
         }
     }
 
-    /// Memory held, in bytes.
+    /// The size in bytes: of what is in it, not of the memory that it holds. Where row groups are cut
+    /// depends on it, and the room that is left depends on what the thread had built before.
     pub fn size_bytes(&self) -> usize {
         [&self.events, &self.principals, &self.operations]
             .map(Columns::size_bytes)
             .iter()
             .sum::<usize>()
-            + self.keys.capacity() * size_of::<RowKey>()
+            + self.keys.len() * size_of::<RowKey>()
     }
 }
 

@@ -75,7 +75,14 @@ impl Texts {
     }
 
     fn size_bytes(&self) -> usize {
-        self.bytes.capacity() + self.ends.capacity() * size_of::<u32>()
+        self.bytes.len() + self.ends.len() * size_of::<u32>()
+    }
+
+    fn fitted(self) -> Self {
+        Self {
+            bytes: fitted_text(self.bytes),
+            ends: fitted(self.ends),
+        }
     }
 
     /// Empty, with room for as much.
@@ -136,22 +143,38 @@ impl Column {
         Some(&bytes[start as usize..end as usize])
     }
 
+    /// The size of what is in it, in bytes.
     pub fn size_bytes(&self) -> usize {
         match self {
-            Self::Repeating { codes, texts } => {
-                codes.capacity() * size_of::<u32>() + texts.size_bytes()
-            }
-            Self::Unique { spans, bytes } => {
-                spans.capacity() * size_of::<(u32, u32)>() + bytes.capacity()
-            }
-            Self::Numbers(numbers) => numbers.capacity() * size_of::<Option<i64>>(),
-            Self::Flags(flags) => flags.capacity() * size_of::<Option<bool>>(),
+            Self::Repeating { codes, texts } => codes.len() * size_of::<u32>() + texts.size_bytes(),
+            Self::Unique { spans, bytes } => spans.len() * size_of::<(u32, u32)>() + bytes.len(),
+            Self::Numbers(numbers) => numbers.len() * size_of::<Option<i64>>(),
+            Self::Flags(flags) => flags.len() * size_of::<Option<bool>>(),
         }
     }
 }
 
 /// The span of a row without a value.
 const NO_SPAN: (u32, u32) = (NO_VALUE, NO_VALUE);
+
+/// Room that may stay unused beside as much as is used.
+const MAX_ROOM: usize = 4096;
+
+/// The values, without most of the room that came of larger objects before.
+fn fitted<V>(mut values: Vec<V>) -> Vec<V> {
+    if values.capacity() > 2 * values.len() + MAX_ROOM {
+        values.shrink_to_fit();
+    }
+    values
+}
+
+/// As [`fitted`], of text.
+fn fitted_text(mut text: String) -> String {
+    if text.capacity() > 2 * text.len() + MAX_ROOM {
+        text.shrink_to_fit();
+    }
+    text
+}
 
 fn with_headroom(usual: usize) -> usize {
     usual + usual / 8
@@ -236,7 +259,7 @@ impl RepeatingBuilder {
         let texts = self.texts.another();
         Column::Repeating {
             codes: renewed(&mut self.codes),
-            texts: std::mem::replace(&mut self.texts, texts),
+            texts: std::mem::replace(&mut self.texts, texts).fitted(),
         }
     }
 }
@@ -267,7 +290,7 @@ impl UniqueBuilder {
         let bytes = String::with_capacity(with_headroom(self.bytes.len()));
         Column::Unique {
             spans: renewed(&mut self.spans),
-            bytes: std::mem::replace(&mut self.bytes, bytes),
+            bytes: fitted_text(std::mem::replace(&mut self.bytes, bytes)),
         }
     }
 }
@@ -282,7 +305,7 @@ pub fn put<V: Clone>(values: &mut Vec<Option<V>>, row: usize, value: V) {
 /// The values; what stays is empty, with room for as many: objects are of about one size.
 pub fn renewed<V>(values: &mut Vec<V>) -> Vec<V> {
     let next = Vec::with_capacity(with_headroom(values.len()));
-    std::mem::replace(values, next)
+    fitted(std::mem::replace(values, next))
 }
 
 #[cfg(test)]
@@ -290,7 +313,41 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Columns of texts that nothing was built with before.
+    fn afresh(rows: &[Option<u8>], text: impl Fn(u8) -> String) -> [Column; 2] {
+        let (mut repeating, mut unique): (RepeatingBuilder, UniqueBuilder) = Default::default();
+        for (row, n) in rows.iter().enumerate() {
+            if let Some(n) = *n {
+                repeating.push(row, &text(n));
+                unique.push(row, &text(n));
+            }
+        }
+        [repeating.finish(), unique.finish()]
+    }
+
     proptest! {
+        /// Row groups are cut by the columns' sizes: what a thread had built before must not count.
+        #[test]
+        fn sizes_depend_on_the_rows_alone(
+            batches in proptest::collection::vec(
+                proptest::collection::vec(proptest::option::of(0_u8..6), 0..3000), 2..5),
+        ) {
+            let text = |n: u8| "é-".repeat(n as usize);
+            let (mut repeating, mut unique): (RepeatingBuilder, UniqueBuilder) = Default::default();
+            for rows in &batches {
+                for (row, n) in rows.iter().enumerate() {
+                    if let Some(n) = *n {
+                        repeating.push(row, &text(n));
+                        unique.push(row, &text(n));
+                    }
+                }
+                let columns = [repeating.finish(), unique.finish()];
+                for (column, fresh) in columns.iter().zip(&afresh(rows, text)) {
+                    prop_assert_eq!(column.size_bytes(), fresh.size_bytes());
+                }
+            }
+        }
+
         #[test]
         fn columns_give_back_what_was_put_in(
             batches in proptest::collection::vec(
