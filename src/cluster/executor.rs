@@ -12,6 +12,7 @@ use datafusion::prelude::SessionConfig;
 
 use super::codec::Codec;
 use super::functions::registry;
+use super::stage::NamingEngine;
 use super::stores::LakeStores;
 use super::{Address, ClusterError, Site};
 
@@ -80,6 +81,7 @@ pub async fn serve_executor(options: ExecutorOptions, site: Arc<Site>) -> Result
                 .build()?;
             Ok(Arc::new(environment))
         })),
+        override_execution_engine: Some(Arc::new(NamingEngine::new(site.clone()))),
         override_physical_codec: Some(Arc::new(Codec::of(site))),
         ..ExecutorProcessConfig::default()
     };

@@ -9,6 +9,7 @@
 
 mod address;
 mod codec;
+mod connections;
 mod constant;
 mod convert;
 mod error;
@@ -21,6 +22,7 @@ mod node;
 mod query;
 mod scheduler;
 mod site;
+mod stage;
 mod stores;
 
 pub use address::{Address, AddressError};

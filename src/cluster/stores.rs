@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use datafusion::common::{Result, exec_datafusion_err, exec_err};
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err};
 use datafusion::execution::object_store::{ObjectStoreRegistry, ObjectStoreUrl};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -92,7 +92,8 @@ impl ObjectStoreRegistry for LakeStores {
         let store = opened
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            .map_err(|words| exec_datafusion_err!("{words}"))?;
+            // Another executor may be able to.
+            .map_err(|words| DataFusionError::IoError(std::io::Error::other(words)))?;
         open.insert(name, store.clone());
         Ok(store)
     }
