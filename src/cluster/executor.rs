@@ -56,7 +56,7 @@ pub async fn serve_executor(options: ExecutorOptions, site: Arc<Site>) -> Result
     })?;
     let failed = |error: DataFusionError| ClusterError::Executor(error.into());
     let stores = Arc::new(LakeStores::new(site.clone()));
-    let spills = work_dir.clone();
+    let (spills, told) = (work_dir.clone(), site.clone());
     let config = ExecutorProcessConfig {
         bind_host: options.listen,
         external_host: Some(options.advertise),
@@ -85,7 +85,9 @@ pub async fn serve_executor(options: ExecutorOptions, site: Arc<Site>) -> Result
         override_physical_codec: Some(Arc::new(Codec::of(site))),
         ..ExecutorProcessConfig::default()
     };
-    start_executor_process(Arc::new(config))
-        .await
-        .map_err(ClusterError::Executor)
+    let ended = start_executor_process(Arc::new(config)).await;
+    match told.reason() {
+        Some(reason) => Err(reason),
+        None => ended.map_err(ClusterError::Executor),
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ballista_scheduler::cluster::BallistaCluster;
-use ballista_scheduler::config::SchedulerConfig;
+use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
 use ballista_scheduler::scheduler_process::start_server;
 
 use super::ClusterError;
@@ -39,6 +39,8 @@ pub async fn serve_scheduler(options: SchedulerOptions) -> Result<(), ClusterErr
         executor_timeout_seconds: timeout,
         expire_dead_executor_interval_seconds: LOOKED_FOR_DEAD_EVERY.as_secs(),
         no_executors_grace_period_seconds: timeout,
+        // What one executor fails at comes to another the next time.
+        task_distribution: TaskDistributionPolicy::RoundRobin,
         // A client needs to reach the scheduler alone.
         enable_embedded_flight_proxy: true,
         override_physical_codec: Some(Arc::new(Codec::without_site())),

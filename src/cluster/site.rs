@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Handle;
 
+use super::ClusterError;
 use super::node::{Job, Outcome, Report};
 use crate::archive::{Archive, S3Options};
 use crate::convert::crew::ThisMachine;
@@ -34,6 +35,8 @@ pub struct Site {
     runtime: Handle,
     lakes: Mutex<HashMap<String, Arc<Store>>>,
     plans: Mutex<VecDeque<(String, Arc<Plan>)>>,
+    /// Why this executor takes no more tasks.
+    given_up: Mutex<Option<ClusterError>>,
 }
 
 impl fmt::Debug for Site {
@@ -52,6 +55,7 @@ impl Site {
             runtime,
             lakes: Mutex::default(),
             plans: Mutex::default(),
+            given_up: Mutex::default(),
         }
     }
 
@@ -62,6 +66,23 @@ impl Site {
     /// An error of this executor, in words that name it.
     pub fn words(&self, error: &dyn std::error::Error) -> String {
         format!("executor {}: {}", self.name, error_chain(error))
+    }
+
+    /// Ends this executor as a person would who tells the process to: the scheduler hears of it.
+    pub fn give_up(&self, reason: ClusterError) {
+        let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+        if given_up.replace(reason).is_none() {
+            let own = rustix::process::getpid();
+            if let Err(error) = rustix::process::kill_process(own, rustix::process::Signal::TERM) {
+                tracing::error!(%error, "cannot end this process");
+            }
+        }
+    }
+
+    /// Why it has given up, if it has.
+    pub fn reason(&self) -> Option<ClusterError> {
+        let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+        given_up.take()
     }
 
     /// A lake, opened when it is first asked for.

@@ -4,10 +4,12 @@
 use std::error::Error;
 use std::fmt;
 use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ballista_core::JobId;
+use ballista_core::error::BallistaError;
 use ballista_core::serde::protobuf::{
     RuntimeStatsReport, ShuffleWritePartition, TaskColumnStats, WindowStateReport,
 };
@@ -20,12 +22,15 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 
-use super::Site;
 use super::connections::Connections;
+use super::{ClusterError, Site};
 
 /// How long an executor waits after a task that its own trouble may have ended, so that it does not
 /// take what others could do.
 const WAITS_AFTER_TROUBLE: Duration = Duration::from_secs(5);
+
+/// Bytes for which a folder must have room.
+const PROBE_BYTES: usize = 1 << 20;
 
 /// The engine's own way to run tasks, whose errors name this executor.
 pub struct NamingEngine {
@@ -56,8 +61,11 @@ impl ExecutionEngine for NamingEngine {
         let stage = self.engine.create_query_stage_exec(
             job_id, stage_id, task_id, partitions, plan, work_dir, config,
         )?;
-        let site = self.site.clone();
-        Ok(Arc::new(NamedStage { stage, site }))
+        Ok(Arc::new(NamedStage {
+            stage,
+            site: self.site.clone(),
+            work_dir: work_dir.into(),
+        }))
     }
 }
 
@@ -65,6 +73,23 @@ impl ExecutionEngine for NamingEngine {
 struct NamedStage {
     stage: Arc<dyn QueryStageExecutor>,
     site: Arc<Site>,
+    work_dir: PathBuf,
+}
+
+impl NamedStage {
+    /// Ends the process where the disk is still full after what the task had written is gone: whatever
+    /// is given to this executor would fail.
+    fn leave_if_full(&self, error: &DataFusionError) {
+        if !has_cause(error, is_full) {
+            return;
+        }
+        if let Err(source) = probe(&self.work_dir) {
+            self.site.give_up(ClusterError::WorkDir {
+                place: self.work_dir.display().to_string(),
+                source,
+            });
+        }
+    }
 }
 
 impl fmt::Display for NamedStage {
@@ -85,6 +110,7 @@ impl QueryStageExecutor for NamedStage {
                 let words = self.site.words(&error);
                 tracing::warn!("{words}");
                 tokio::time::sleep(WAITS_AFTER_TROUBLE).await;
+                self.leave_if_full(&error);
                 // What Ballista tries elsewhere is an error of input and output.
                 Err(DataFusionError::IoError(io::Error::other(words)))
             }
@@ -113,15 +139,40 @@ impl QueryStageExecutor for NamedStage {
 
 /// Whether another executor may fare better: a full disk, a store that cannot be reached or read.
 fn is_of_this_machine(error: &DataFusionError) -> bool {
+    has_cause(error, |cause| {
+        is_full(cause) || cause.is::<object_store::Error>()
+    })
+}
+
+fn is_full(cause: &(dyn Error + 'static)) -> bool {
+    let cause = cause.downcast_ref::<io::Error>();
+    cause.is_some_and(|error| error.kind() == ErrorKind::StorageFull)
+}
+
+fn has_cause(error: &DataFusionError, holds: impl Fn(&(dyn Error + 'static)) -> bool) -> bool {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-        if kind == Some(ErrorKind::StorageFull) || error.is::<object_store::Error>() {
+        if holds(error) {
             return true;
         }
-        cause = error.source();
+        cause = match error.downcast_ref::<BallistaError>() {
+            // It does not tell its causes as such.
+            Some(BallistaError::IoError(error)) => Some(error),
+            Some(BallistaError::ArrowError(error)) => Some(error),
+            Some(BallistaError::DataFusionError(error)) => Some(error.as_ref()),
+            _ => error.source(),
+        };
     }
     false
+}
+
+/// Whether there is room for a little more in a folder.
+fn probe(folder: &Path) -> io::Result<()> {
+    let path = folder.join(format!("probe-{}", std::process::id()));
+    let written = std::fs::write(&path, vec![0; PROBE_BYTES]);
+    // One that was not written cannot be removed.
+    let _ = std::fs::remove_file(&path);
+    written
 }
 
 #[cfg(test)]
@@ -140,7 +191,7 @@ mod tests {
         };
         for error in [
             DataFusionError::IoError(full()),
-            DataFusionError::External(Box::new(arrow)),
+            DataFusionError::External(Box::new(BallistaError::ArrowError(Box::new(arrow)))),
             DataFusionError::Shared(Arc::new(denied.into())),
         ] {
             assert!(is_of_this_machine(&error), "{error}");

@@ -138,7 +138,10 @@ const FENCES: &[(&str, &[&str])] = &[
     ("tonic", &["cluster/job.rs"]),
     ("log", &["cluster/logs.rs"]),
     ("url", &["cluster/stores.rs"]),
-    ("rustix", &["lake/process.rs", "signal/command.rs"]),
+    (
+        "rustix",
+        &["lake/process.rs", "signal/command.rs", "cluster/site.rs"],
+    ),
     (
         "async_trait",
         &["query/", "cluster/connections.rs", "cluster/stage.rs"],
