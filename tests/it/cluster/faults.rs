@@ -180,3 +180,46 @@ fn units_that_no_executor_converts_are_done_by_the_client() {
     );
     site.assert_same("few", "here");
 }
+
+/// An executor whose disk is full leaves, and says why; the other does the work.
+#[test]
+fn an_executor_with_a_full_disk_leaves() {
+    let mut site = Site::start(1);
+    let small = site.cluster.work.path().join("small");
+    fs::create_dir(&small).expect("created");
+    let mount = ["-t", "tmpfs", "-o", "size=64k", "tmpfs", path(&small)];
+    let mounted = Command::new("mount").args(mount).output();
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        println!("skipped: a small disk cannot be mounted here");
+        return;
+    }
+    // No room is left from the beginning.
+    let _ = fs::write(small.join("fill"), vec![1; 128 << 10]);
+    let executor = begun(
+        dynatrail()
+            .envs(site.server.environment())
+            .args([
+                "cluster",
+                "executor",
+                "--scheduler",
+                &site.cluster.address(),
+            ])
+            .args(["--port", "0", "--task-port", "0", "--threads", "1"])
+            .args(["--work-dir", path(&small)]),
+    );
+    std::thread::sleep(Duration::from_secs(3));
+    let full = ended(&mut site.convert("s3://lakes/full", &[]));
+    // Had it got no task it would not have left.
+    let left = finished(executor);
+    let unmounted = Command::new("umount").arg(&small).status();
+    assert!(unmounted.is_ok_and(|status| status.success()));
+    assert_eq!(full.code, 0, "{}", full.stderr);
+    assert_eq!(left.code, 1, "{}", left.stderr);
+    assert!(
+        left.stderr.contains("No space left on device"),
+        "{}",
+        left.stderr
+    );
+    site.assert_same("alone", "full");
+    site.cluster.kill_executor(0);
+}
