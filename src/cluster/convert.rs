@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use ballista_core::config::BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK;
 use ballista_core::extension::SessionConfigExt;
+use datafusion::prelude::SessionConfig;
 use futures::{StreamExt, TryStreamExt};
 use rayon::prelude::*;
 use tokio::runtime::Handle;
 
-use super::job::{Client, config};
+use super::job::Client;
 use super::node::{self, ConvertExec, Outcome, Report};
 use super::site::now_ms;
-use super::{Address, ClusterError};
+use super::{Address, ClusterError, ensure_full};
 use crate::convert::crew::{Crew, Plans, Share, Shares};
 use crate::convert::unit::Turn;
 use crate::convert::{ConvertError, Progress, Workshop, convert_unit};
@@ -162,7 +163,7 @@ impl ClusterCrew {
             .iter()
             .map(|given| (given.work.plan.as_str(), given.unit.as_str()));
         let plan = ConvertExec::of_units(job, units).map_err(ClusterError::Plan)?;
-        let config = config()
+        let config = SessionConfig::new_with_ballista()
             .with_ballista_job_name("dynatrail convert")
             .set_usize(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, 1);
         let finished = self.client.run(plan, &config, interrupted).await?;
@@ -410,14 +411,4 @@ fn take_receipts(
         }
     }
     Ok(())
-}
-
-/// Refuses a place that means another folder to each process.
-fn ensure_full(place: &str) -> Result<(), ClusterError> {
-    match place.starts_with("s3://") || place.starts_with('/') {
-        true => Ok(()),
-        false => Err(ClusterError::RelativePath {
-            place: place.to_owned(),
-        }),
-    }
 }

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use ballista_core::client::BallistaClient;
 use ballista_core::config::BallistaConfig;
-use ballista_core::extension::SessionConfigExt;
 use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::get_job_status_result::FlightProxy;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
@@ -254,9 +253,4 @@ impl Finished {
 /// A name for one job's settings: no two jobs of a scheduler share them.
 fn session_id() -> String {
     ballista_core::ids::new_instance_id()
-}
-
-/// The settings of jobs.
-pub fn config() -> SessionConfig {
-    SessionConfig::new_with_ballista()
 }

@@ -40,3 +40,13 @@ pub const SCHEDULER_PORT: u16 = 50050;
 
 /// Bytes of a message between client, scheduler and executors, at most: Ballista's own limit.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
+
+/// Refuses a place that means another folder to each process.
+fn ensure_full(place: &str) -> Result<(), ClusterError> {
+    match place.starts_with("s3://") || place.starts_with('/') {
+        true => Ok(()),
+        false => Err(ClusterError::RelativePath {
+            place: place.to_owned(),
+        }),
+    }
+}

@@ -14,8 +14,8 @@ use datafusion::prelude::SessionConfig;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
-use super::job::Client;
-use super::{Address, ClusterError, constant, joins, stores};
+use super::job::{Client, Finished};
+use super::{Address, ClusterError, constant, ensure_full, joins, stores};
 use crate::query::Engine;
 
 /// A cluster as the engine of a session.
@@ -38,11 +38,7 @@ impl ClusterEngine {
         partitions: usize,
         interrupted: Arc<AtomicBool>,
     ) -> Result<Self, ClusterError> {
-        if !lake.starts_with("s3://") && !lake.starts_with('/') {
-            return Err(ClusterError::RelativePath {
-                place: lake.to_owned(),
-            });
-        }
+        ensure_full(lake)?;
         Ok(Self {
             client: Client::new(address),
             lake: lake.to_owned(),
@@ -82,11 +78,12 @@ impl Engine for ClusterEngine {
             let finished = self.client.run(plan, &config, &self.interrupted).await;
             let finished = finished.map_err(external)?;
             let (client, interrupted) = (self.client.clone(), self.interrupted.clone());
-            let batches = async_pieces(client, finished)
-                .try_flatten()
-                .map(move |batch| match interrupted.load(Ordering::Relaxed) {
-                    true => Err(external(ClusterError::Interrupted)),
-                    false => batch,
+            let batches =
+                rows_of(client, finished).try_flatten().map(move |batch| {
+                    match interrupted.load(Ordering::Relaxed) {
+                        true => Err(external(ClusterError::Interrupted)),
+                        false => batch,
+                    }
                 });
             let stream = RecordBatchStreamAdapter::new(schema, batches);
             Ok(Box::pin(stream) as SendableRecordBatchStream)
@@ -95,10 +92,10 @@ impl Engine for ClusterEngine {
     }
 }
 
-/// The pieces of a job's rows, one after another: their order is that of the rows.
-fn async_pieces(
+/// A job's rows, piece after piece: their order is that of the rows.
+fn rows_of(
     client: Client,
-    finished: super::job::Finished,
+    finished: Finished,
 ) -> impl futures::Stream<Item = Result<SendableRecordBatchStream>> + Send {
     let pieces = finished.into_pieces();
     futures::stream::iter(pieces).then(move |piece| {

@@ -81,12 +81,7 @@ impl Site {
 
     /// Byte for byte, but for who held the lock.
     fn assert_same(&self, one: &str, other: &str) {
-        let files = |lake| {
-            let mut files = files(&self.lake(lake));
-            files.retain(|(name, _)| !name.ends_with("lock"));
-            files
-        };
-        let (one, other) = (files(one), files(other));
+        let (one, other) = (lake_files(&self.lake(one)), lake_files(&self.lake(other)));
         let names = |files: &[(PathBuf, Vec<u8>)]| -> Vec<PathBuf> {
             files.iter().map(|(name, _)| name.clone()).collect()
         };
@@ -161,6 +156,13 @@ impl Drop for Cluster {
         kill(&mut self.scheduler);
         self.executors.iter_mut().for_each(kill);
     }
+}
+
+/// The files of a lake, but for who wrote to it last.
+fn lake_files(lake: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = files(lake);
+    files.retain(|(name, _)| !name.ends_with("lock"));
+    files
 }
 
 fn kill(process: &mut Child) {
@@ -276,10 +278,5 @@ fn a_folder_is_written_as_well() {
         );
         assert_eq!(ended.code, 0, "{}", ended.stderr);
     }
-    let files = |lake: &Path| {
-        let mut files = files(lake);
-        files.retain(|(name, _)| !name.ends_with("lock"));
-        files
-    };
-    assert!(files(&alone) == files(&lake));
+    assert!(lake_files(&alone) == lake_files(&lake));
 }

@@ -120,12 +120,7 @@ fn the_client_may_be_killed() {
         path(&alone),
     ]));
     assert_eq!(one.code, 0, "{}", one.stderr);
-    let files = |lake: &Path| {
-        let mut files = files(lake);
-        files.retain(|(name, _)| !name.ends_with("lock"));
-        files
-    };
-    assert!(files(&alone) == files(&lake));
+    assert!(lake_files(&alone) == lake_files(&lake));
 }
 
 /// An executor that may not read S3 gives units back by its name, and others do them.

@@ -54,9 +54,7 @@ fn a_cluster_within_one_process() {
                 .args(more),
         );
         assert_eq!(ended.code, 0, "{}", ended.stderr);
-        let mut files = files(&lake);
-        files.retain(|(name, _)| !name.ends_with("lock"));
-        (ended.json(), files)
+        (ended.json(), lake_files(&lake))
     };
     let (_, alone) = convert("alone", &[]);
     let address = format!("df://{listen}");
