@@ -105,6 +105,17 @@ enum Command {
     Columns(docs::ColumnArgs),
 }
 
+impl Command {
+    /// Whether it runs until it is told to end, for others.
+    fn serves(&self) -> bool {
+        match self {
+            #[cfg(feature = "cluster")]
+            Self::Cluster(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// What every command is told beside its own arguments.
 #[derive(Clone, Copy)]
 pub struct Manner {
@@ -152,7 +163,7 @@ pub fn run() -> ExitCode {
         quiet: cli.quiet,
         verbose: cli.verbose,
     };
-    trace(manner);
+    trace(manner, &cli.command);
     // Rows that wait on disk keep a file open for each batch: more than a shell may allow at first.
     let _ = rlimit::increase_nofile_limit(u64::from(u32::MAX));
     let outcome = match cli.command {
@@ -195,9 +206,11 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Sends traces to stderr: none unless asked for.
-fn trace(manner: Manner) {
+/// Sends traces to stderr: none unless asked for. Who only serves others has no other words than
+/// those, and tells at least what went wrong.
+fn trace(manner: Manner, command: &Command) {
     let level = match manner.verbose {
+        0 if command.serves() => tracing::Level::WARN,
         0 => return,
         1 => tracing::Level::INFO,
         2 => tracing::Level::DEBUG,

@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt};
 use rayon::prelude::*;
 use tokio::runtime::Handle;
 
-use super::job::Client;
+use super::job::{Client, Tell};
 use super::node::{self, ConvertExec, Outcome, Report};
 use super::site::now_ms;
 use super::{Address, ClusterError, ensure_full};
@@ -63,10 +63,11 @@ impl ClusterCrew {
         runtime: Handle,
         lake: &str,
         holder: Holder,
+        tell: Tell,
     ) -> Result<Self, ClusterError> {
         ensure_full(lake)?;
         Ok(Self {
-            client: Client::new(address.clone()),
+            client: Client::new(address.clone(), tell),
             address,
             runtime,
             lake: lake.to_owned(),
@@ -103,14 +104,9 @@ impl ClusterCrew {
             let reports = self
                 .runtime
                 .block_on(reports)
-                .map_err(|error| match error {
-                    ClusterError::Interrupted => ConvertError::Interrupted,
-                    error => {
-                        // The jobs behind it are cancelled.
-                        interrupted.store(true, Ordering::Relaxed);
-                        ConvertError::Crew(Box::new(error))
-                    }
-                })?;
+                .map_err(of_crew)
+                // The jobs behind it are cancelled.
+                .inspect_err(|_| interrupted.store(true, Ordering::Relaxed))?;
             let count = units.len() as u64;
             for report in reports {
                 let is_again = report.task >= count || report.earlier_stages > 0;
@@ -166,7 +162,8 @@ impl ClusterCrew {
         let config = SessionConfig::new_with_ballista()
             .with_ballista_job_name("dynatrail convert")
             .set_usize(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, 1);
-        let finished = self.client.run(plan, &config, interrupted).await?;
+        let is_unwanted = || interrupted.load(Ordering::Relaxed);
+        let finished = self.client.run(plan, &config, is_unwanted).await?;
         let fetches = finished.into_pieces().map(async |piece| {
             let batches = self.client.fetch(&piece).await?.try_collect::<Vec<_>>();
             let batches = batches.await.map_err(|source| ClusterError::Fetch {
@@ -226,11 +223,20 @@ impl ClusterCrew {
                 waiting: VecDeque::new(),
             };
             let mut under_way = VecDeque::new();
+            let mut is_ready = false;
             loop {
                 while under_way.len() < JOBS_UNDER_WAY
                     && let Some(job) = jobs.next()?
                 {
                     looked_for.add(&job);
+                    if !is_ready {
+                        let interrupted = &job.progress.interrupted;
+                        let waits = self.client.wait_for_executor(deadline, interrupted);
+                        is_ready = self.runtime.block_on(waits).map_err(of_crew)?;
+                    }
+                    if !is_ready {
+                        return Ok(());
+                    }
                     let job = Arc::new(job);
                     let running = job.clone();
                     let running = scope.spawn(move || self.run_job(store, &running));
@@ -250,6 +256,13 @@ impl ClusterCrew {
                 }
             }
         })
+    }
+}
+
+fn of_crew(error: ClusterError) -> ConvertError {
+    match error {
+        ClusterError::Interrupted => ConvertError::Interrupted,
+        error => ConvertError::Crew(Box::new(error)),
     }
 }
 
@@ -286,7 +299,7 @@ impl Jobs<'_> {
         {
             if let Some(object) = work.units.iter().find_map(|unit| unit.objects.first()) {
                 let full = ensure_full(&object.uri);
-                full.map_err(|error| ConvertError::Crew(Box::new(error)))?;
+                full.map_err(of_crew)?;
             }
             let of = Arc::new(PlanOf {
                 workshop: work.workshop,

@@ -1,11 +1,14 @@
 //! A client's side of a job: given to the scheduler, waited for, its rows fetched.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use ballista_core::client::BallistaClient;
 use ballista_core::config::BallistaConfig;
+use ballista_core::extension::SessionConfigExt;
 use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::get_job_status_result::FlightProxy;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
@@ -16,6 +19,7 @@ use ballista_core::serde::protobuf::{
 use ballista_core::utils::{GrpcClientConfig, create_grpc_client_endpoint};
 use ballista_core::version;
 use datafusion::common::{Result as EngineResult, internal_datafusion_err};
+use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::AsExecutionPlan;
@@ -35,12 +39,19 @@ const ASKING_SHARE: u32 = 50;
 /// How long a scheduler may not answer before it is taken for lost.
 const SCHEDULER_MAY_BE_SILENT: Duration = Duration::from_secs(10);
 
+/// How long it may take until an executor is free before a person is told of it.
+const WAITING_IS_TOLD_AFTER: Duration = Duration::from_secs(10);
+
 type Scheduler = SchedulerGrpcClient<Channel>;
+
+/// Tells a person something while work goes on.
+pub type Tell = fn(&str);
 
 /// Gives jobs to one cluster.
 #[derive(Debug, Clone)]
 pub struct Client {
     address: Address,
+    tell: Tell,
 }
 
 /// A job that ended well: where its rows are.
@@ -50,8 +61,8 @@ pub struct Finished {
 }
 
 impl Client {
-    pub fn new(address: Address) -> Self {
-        Self { address }
+    pub fn new(address: Address, tell: Tell) -> Self {
+        Self { address, tell }
     }
 
     async fn connect(&self) -> Result<Scheduler, ClusterError> {
@@ -76,23 +87,54 @@ impl Client {
         self.connect().await.map(drop)
     }
 
-    /// Runs a plan to its end, and tells where its rows are. Set `interrupted` to cancel it.
+    /// Waits until an executor has done a task, and whether one has by a deadline. A cluster that grows
+    /// with its work has none at first, and another's work may have all of them: how long it may take
+    /// is not ours to say, but that it does is told.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn wait_for_executor(
+        &self,
+        deadline: Option<Instant>,
+        interrupted: &AtomicBool,
+    ) -> Result<bool, ClusterError> {
+        let config = SessionConfig::new_with_ballista().with_ballista_job_name("dynatrail waits");
+        let plan = some_row().map_err(ClusterError::Plan)?;
+        let over = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let is_unwanted = || interrupted.load(Ordering::Relaxed) || over();
+        let mut run = pin!(self.run(plan, &config, is_unwanted));
+        let ran = match tokio::time::timeout(WAITING_IS_TOLD_AFTER, run.as_mut()).await {
+            Ok(ran) => ran,
+            Err(_) => {
+                let address = &self.address;
+                (self.tell)(&format!("waiting: no executor of {address} is free"));
+                run.await
+            }
+        };
+        match ran {
+            Ok(_) => Ok(true),
+            Err(ClusterError::Interrupted) if !interrupted.load(Ordering::Relaxed) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Runs a plan to its end, and tells where its rows are; cancels it when it is unwanted.
     ///
     /// # Errors
     /// The scheduler cannot be reached, is lost, or does not take the plan; a task failed as often
-    /// as Ballista tries it; interrupted.
+    /// as Ballista tries it; cancelled.
     pub async fn run(
         &self,
         plan: Arc<dyn ExecutionPlan>,
         config: &SessionConfig,
-        interrupted: &AtomicBool,
+        is_unwanted: impl Fn() -> bool,
     ) -> Result<Finished, ClusterError> {
         let mut scheduler = self.connect().await?;
         let job_id = self.submit(&mut scheduler, plan, config).await?;
         let begun = Instant::now();
         let mut answered = begun;
         loop {
-            if interrupted.load(Ordering::Relaxed) {
+            if is_unwanted() {
                 self.cancel(&mut scheduler, &job_id).await;
                 return Err(ClusterError::Interrupted);
             }
@@ -253,4 +295,16 @@ impl Finished {
 /// A name for one job's settings: no two jobs of a scheduler share them.
 fn session_id() -> String {
     ballista_core::ids::new_instance_id()
+}
+
+/// A plan that every executor can run.
+fn some_row() -> EngineResult<Arc<dyn ExecutionPlan>> {
+    let ready = Arc::new(BooleanArray::from(vec![true])) as ArrayRef;
+    let batch = RecordBatch::try_from_iter([("ready", ready)])?;
+    let schema = batch.schema();
+    Ok(MemorySourceConfig::try_new_exec(
+        &[vec![batch]],
+        schema,
+        None,
+    )?)
 }

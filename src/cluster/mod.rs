@@ -29,7 +29,7 @@ pub use address::{Address, AddressError};
 pub use convert::ClusterCrew;
 pub use error::ClusterError;
 pub use executor::{ExecutorOptions, serve_executor};
-pub use job::Client;
+pub use job::{Client, Tell};
 pub use logs::{LevelFilter, tell_engine_logs};
 pub use query::ClusterEngine;
 pub use scheduler::{SchedulerOptions, serve_scheduler};

@@ -13,8 +13,9 @@ use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use datafusion::prelude::SessionConfig;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
+use tokio::sync::OnceCell;
 
-use super::job::{Client, Finished};
+use super::job::{Client, Finished, Tell};
 use super::{Address, ClusterError, constant, ensure_full, joins, stores};
 use crate::query::Engine;
 
@@ -24,6 +25,8 @@ pub struct ClusterEngine {
     lake: String,
     partitions: usize,
     interrupted: Arc<AtomicBool>,
+    /// Whether an executor has answered.
+    is_ready: OnceCell<bool>,
 }
 
 impl ClusterEngine {
@@ -37,13 +40,15 @@ impl ClusterEngine {
         lake: &str,
         partitions: usize,
         interrupted: Arc<AtomicBool>,
+        tell: Tell,
     ) -> Result<Self, ClusterError> {
         ensure_full(lake)?;
         Ok(Self {
-            client: Client::new(address),
+            client: Client::new(address, tell),
             lake: lake.to_owned(),
             partitions,
             interrupted,
+            is_ready: OnceCell::new(),
         })
     }
 }
@@ -75,7 +80,13 @@ impl Engine for ClusterEngine {
             let external = |error: ClusterError| DataFusionError::External(Box::new(error));
             let schema = plan.schema();
             let plan = joins::in_one_task(constant::fold(plan).await?)?;
-            let finished = self.client.run(plan, &config, &self.interrupted).await;
+            let waits = || self.client.wait_for_executor(None, &self.interrupted);
+            self.is_ready
+                .get_or_try_init(waits)
+                .await
+                .map_err(external)?;
+            let is_unwanted = || self.interrupted.load(Ordering::Relaxed);
+            let finished = self.client.run(plan, &config, is_unwanted).await;
             let finished = finished.map_err(external)?;
             let (client, interrupted) = (self.client.clone(), self.interrupted.clone());
             let batches =

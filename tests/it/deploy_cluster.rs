@@ -70,10 +70,34 @@ fn the_page_names_every_file() {
         let link = format!("](deploy/cluster/{})", path(&file));
         assert!(page.contains(&link), "{}", path(&file));
     }
-    // The image of a cluster is built as the page says.
+}
+
+/// The image that the page builds has the feature, and is that which every file names.
+#[test]
+fn the_image_is_that_of_the_page() {
     let image = read("deploy/Dockerfile");
-    assert!(image.contains("\nARG FEATURES=\n") && image.contains("--features \"$FEATURES\""));
-    assert!(page.contains("--build-arg FEATURES=cluster"));
+    assert!(image.contains("\nARG FEATURES=cluster\n"));
+    assert!(image.contains("--features \"$FEATURES\""));
+    let name = concat!("dynatrail:", env!("CARGO_PKG_VERSION"));
+    let builds = format!("docker build -f docs/deploy/Dockerfile -t {name} .");
+    assert!(read("cluster.md").contains(&builds));
+    let mut named = 0;
+    for (file, bytes) in files(&docs().join("deploy/cluster")) {
+        let text = String::from_utf8(bytes).expect("text");
+        for line in text.lines().map(str::trim) {
+            let is_image = line.starts_with("image:") || line.starts_with("\"image\":");
+            if is_image {
+                let image = line.trim_end_matches(['"', ',']);
+                assert!(
+                    image.ends_with(&format!("/{name}")),
+                    "{}: {line}",
+                    path(&file)
+                );
+                named += 1;
+            }
+        }
+    }
+    assert_eq!(named, 6);
 }
 
 /// The tables of sizes are those that the script computes.

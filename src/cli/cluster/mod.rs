@@ -43,7 +43,7 @@ enum Role {
 
 pub fn run(args: &Args, manner: Manner) -> anyhow::Result<Outcome> {
     tell_engine_logs(match manner.verbose {
-        0 => LevelFilter::Off,
+        0 => LevelFilter::Warn,
         1 => LevelFilter::Info,
         2 => LevelFilter::Debug,
         _ => LevelFilter::Trace,
@@ -88,7 +88,13 @@ impl ClusterArgs {
             return Ok(Arc::new(ThisMachine));
         };
         let lake = full_place(lake)?;
-        let crew = ClusterCrew::new(address.clone(), runtime.clone(), &lake, holder.clone())?;
+        let crew = ClusterCrew::new(
+            address.clone(),
+            runtime.clone(),
+            &lake,
+            holder.clone(),
+            tell,
+        )?;
         // Listing a large archive takes long: that nobody is there is told before.
         runtime.block_on(crew.check())?;
         Ok(Arc::new(crew))
@@ -108,7 +114,7 @@ impl ClusterArgs {
         let interrupted = interrupted();
         let lake = full_place(lake)?;
         let partitions = usize::from(partitions.cluster_partitions);
-        let engine = ClusterEngine::new(address.clone(), &lake, partitions, interrupted)?;
+        let engine = ClusterEngine::new(address.clone(), &lake, partitions, interrupted, tell)?;
         Ok(Some(Arc::new(engine)))
     }
 }

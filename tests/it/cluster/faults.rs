@@ -218,3 +218,44 @@ fn an_executor_with_a_full_disk_leaves() {
     site.assert_same("alone", "full");
     site.cluster.kill_executor(0);
 }
+
+/// Executors are waited for, which is told; a person can end that, and one that comes is given the
+/// work.
+#[test]
+fn executors_are_waited_for() {
+    let mut site = Site::start(0);
+    let waiting = |name: &str, command: &mut Command| {
+        let told = site.root.path().join(name);
+        let stderr = fs::File::create(&told).expect("created");
+        let running = command
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .expect("the binary runs");
+        wait_for("word of it", || {
+            fs::read_to_string(&told).is_ok_and(|told| told.contains("no executor of df://"))
+        });
+        running
+    };
+    let question = waiting(
+        "question",
+        dynatrail()
+            .envs(site.server.environment())
+            .args(["query", "SELECT count(*) AS n FROM operations"])
+            .args(["--lake", "s3://lakes/alone"])
+            .args(["--cluster", &site.cluster.address()]),
+    );
+    let pid = question.id().to_string();
+    let sent = Command::new("kill").args(["-INT", &pid]).status();
+    assert!(sent.expect("kill runs").success());
+    assert_eq!(finished(question).code, 130);
+
+    let running = waiting("work", &mut site.convert("s3://lakes/waited", &[]));
+    assert_eq!(site.receipts("waited"), 0);
+    let environment = site.server.environment();
+    site.cluster.add(&environment);
+    let waited = finished(running);
+    assert_eq!(waited.code, 0);
+    assert_eq!(waited.json()["cluster"]["done_here"], 0);
+    site.assert_same("alone", "waited");
+}

@@ -1,10 +1,12 @@
 //! Scheduler and executor within this process, and what is refused before anything is sent.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use dynatrail::archive::S3Options;
 use dynatrail::cluster::{
-    ExecutorOptions, SchedulerOptions, Site as ExecutorSite, serve_executor, serve_scheduler,
+    Client, ClusterError, ExecutorOptions, SchedulerOptions, Site as ExecutorSite, serve_executor,
+    serve_scheduler,
 };
 use dynatrail::lake::Store;
 
@@ -61,6 +63,23 @@ fn a_cluster_within_one_process() {
     let (summary, cluster) = convert("cluster", &["--cluster", &address]);
     assert!(summary["cluster"]["executors"]["within"]["units"].as_u64() > Some(0));
     assert!(alone == cluster);
+}
+
+/// Executors are waited for no longer than there is time.
+#[test]
+fn waiting_ends_with_the_time_there_is() {
+    let cluster = Cluster::start();
+    let address = cluster.address().parse().expect("an address");
+    let client = Client::new(address, |_| ());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let interrupted = AtomicBool::new(false);
+    let soon = Instant::now() + Duration::from_secs(1);
+    let waited = runtime.block_on(client.wait_for_executor(Some(soon), &interrupted));
+    assert!(!waited.expect("time was over"));
+    assert!(Instant::now() >= soon);
+    interrupted.store(true, Ordering::Relaxed);
+    let waited = runtime.block_on(client.wait_for_executor(None, &interrupted));
+    assert!(matches!(waited, Err(ClusterError::Interrupted)));
 }
 
 /// Listening to others is said explicitly.
