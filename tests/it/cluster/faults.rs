@@ -241,7 +241,10 @@ fn executors_are_waited_for() {
         "question",
         dynatrail()
             .envs(site.server.environment())
-            .args(["query", "SELECT count(*) AS n FROM operations"])
+            .args([
+                "query",
+                "SELECT access, count(*) AS n FROM operations GROUP BY 1",
+            ])
             .args(["--lake", "s3://lakes/alone"])
             .args(["--cluster", &site.cluster.address()]),
     );
