@@ -206,8 +206,8 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Sends traces to stderr: none unless asked for. Who only serves others has no other words than
-/// those, and tells at least what went wrong.
+/// Sends traces to stderr: none unless asked for. Who only serves others has no other words, and
+/// tells at least what went wrong.
 fn trace(manner: Manner, command: &Command) {
     let level = match manner.verbose {
         0 if command.serves() => tracing::Level::WARN,

@@ -43,7 +43,8 @@ enum Role {
 
 pub fn run(args: &Args, manner: Manner) -> anyhow::Result<Outcome> {
     tell_engine_logs(match manner.verbose {
-        0 => LevelFilter::Warn,
+        // Much of what it calls an error is none: a limit that was reached, for one.
+        0 => LevelFilter::Off,
         1 => LevelFilter::Info,
         2 => LevelFilter::Debug,
         _ => LevelFilter::Trace,
