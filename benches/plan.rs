@@ -122,6 +122,7 @@ fn main() {
         }),
         runtime: runtime.handle().clone(),
         progress: Arc::new(Progress::default()),
+        units_at_once: 1,
     };
     let store = Store::local(&lake);
     let selection = workshop.rules.keep.describe();

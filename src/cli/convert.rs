@@ -107,6 +107,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<Outcome> {
         }),
         runtime: runtime.handle().clone(),
         progress: progress.clone(),
+        units_at_once: 1,
     };
     let _lock = Lock::take(&mut store, &holder)?;
     let mut lake = LakeState::open_or_create(&store, &workshop.rules.keep.describe())?;

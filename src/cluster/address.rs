@@ -21,10 +21,15 @@ pub struct AddressError {
 impl Address {
     /// As gRPC names it.
     pub fn url(&self) -> String {
-        match self.host.contains(':') {
-            true => format!("http://[{}]:{}", self.host, self.port),
-            false => format!("http://{}:{}", self.host, self.port),
-        }
+        format!("http://{}:{}", in_url(&self.host), self.port)
+    }
+}
+
+/// A host as it stands before a port: the engine puts them together as they are.
+pub fn in_url(host: &str) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]"),
+        false => host.to_owned(),
     }
 }
 

@@ -38,7 +38,8 @@ impl Codec {
         }
     }
 
-    fn decode_job(&self, text: &[u8]) -> Result<Job> {
+    /// The job, or why it is none for this program.
+    fn decode_job(&self, text: &[u8]) -> Result<Job, String> {
         /// What every version writes.
         #[derive(serde::Deserialize)]
         struct Versions {
@@ -51,16 +52,13 @@ impl Codec {
             None => "the scheduler".to_owned(),
         };
         match serde_json::from_slice::<Versions>(text) {
-            Ok(found) if (&found.version, found.format) != (&version, format) => exec_err!(
+            Ok(found) if (&found.version, found.format) != (&version, format) => Err(format!(
                 "{who} is dynatrail {version} (lake format {format}), the client is {} ({}): use \
                  the same everywhere",
-                found.version,
-                found.format
-            ),
-            _ => match serde_json::from_slice(text) {
-                Ok(job) => Ok(job),
-                Err(error) => internal_err!("{who} cannot read the job: {error}"),
-            },
+                found.version, found.format
+            )),
+            _ => serde_json::from_slice(text)
+                .map_err(|error| format!("{who} cannot read the job: {error}")),
         }
     }
 }
@@ -76,7 +74,11 @@ impl PhysicalExtensionCodec for Codec {
         let Some(text) = buf.strip_prefix(MAGIC) else {
             return self.engine.try_decode(buf, inputs, context, converter);
         };
-        let job = self.decode_job(text)?;
+        let job = self.decode_job(text);
+        // An executor gives the units back, since the engine tells nobody why it cannot read a task.
+        if let (Err(words), None) = (&job, &self.site) {
+            return exec_err!("{words}");
+        }
         let [input] = inputs else {
             return internal_err!("ConvertExec has one input");
         };
@@ -93,21 +95,32 @@ impl PhysicalExtensionCodec for Codec {
         let Some(convert) = node.downcast_ref::<ConvertExec>() else {
             return self.engine.try_encode(node, buf, converter);
         };
+        let Ok(job) = &convert.job else {
+            return internal_err!("a job that is refused is sent to nobody");
+        };
         buf.extend_from_slice(MAGIC);
-        serde_json::to_writer(buf, &convert.job).expect("plain data becomes JSON");
+        serde_json::to_writer(buf, job).expect("plain data becomes JSON");
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ballista_core::extension::SessionConfigExt;
+    use datafusion::catalog::TableProvider;
+    use datafusion::prelude::SessionConfig;
     use datafusion_proto::physical_plan::AsExecutionPlan;
     use datafusion_proto::protobuf::PhysicalPlanNode;
 
     use super::*;
-    use crate::cluster::MAX_MESSAGE_BYTES;
     use crate::cluster::convert::UNITS_OF_JOB;
-    use crate::lake::Holder;
+    use crate::cluster::functions::session_state;
+    use crate::cluster::{MAX_MESSAGE_BYTES, stores};
+    use crate::event::schema::{Events, Table};
+    use crate::lake::{Holder, Part};
+    use crate::query::LakeTable;
+
+    const PARTS: usize = 150_000;
 
     fn job() -> Job {
         let (version, format) = Job::version();
@@ -117,6 +130,7 @@ mod tests {
             lake: "s3://a-bucket-with-a-long-name/and/a/prefix".to_owned(),
             holder: Holder::this_process("2025-01-01T00:00:00Z".to_owned()),
             deadline_ms: Some(1),
+            needs_all: true,
         }
     }
 
@@ -144,15 +158,66 @@ mod tests {
     fn a_job_comes_back_as_it_was() {
         let plan = read(&written(plan(job(), 3))).expect("it is read");
         let node = plan.downcast_ref::<ConvertExec>().expect("our node");
-        assert_eq!(node.job, job());
+        assert_eq!(node.job, Ok(job()));
         assert_eq!(node.properties().partitioning.partition_count(), 3);
+    }
+
+    /// An executor of another version can read the task, and says of each unit why it does not do it.
+    #[test]
+    fn an_executor_of_another_version_gives_units_back() {
+        let other = Job {
+            version: "9.9.9".to_owned(),
+            ..job()
+        };
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let open = Box::new(|place: &str| Ok(crate::lake::Store::local(place)));
+        let options = crate::archive::S3Options::default();
+        let site = Arc::new(Site::new(
+            "here",
+            open,
+            options,
+            runtime.handle().clone(),
+            1,
+        ));
+        let plan = PhysicalPlanNode::try_decode(&written(plan(other, 1)))
+            .and_then(|node| node.try_into_physical_plan(&TaskContext::default(), &Codec::of(site)))
+            .expect("it is read");
+        let node = plan.downcast_ref::<ConvertExec>().expect("our node");
+        let words = node.job.as_ref().expect_err("refused");
+        assert!(words.contains("executor here is dynatrail"), "{words}");
+        assert!(words.contains("the client is 9.9.9"), "{words}");
     }
 
     /// The message of the largest job stays far below what Ballista takes.
     #[test]
     fn the_largest_job_is_small() {
         let bytes = written(plan(job(), UNITS_OF_JOB)).len();
-        assert!(bytes < MAX_MESSAGE_BYTES / 8, "{bytes} bytes");
+        assert!(bytes < MAX_MESSAGE_BYTES as usize / 32, "{bytes} bytes");
+    }
+
+    /// A question about as many parts as a year of a large organization has.
+    #[test]
+    fn a_question_about_many_parts_is_sent() {
+        let part = |number: usize| Part {
+            table: Events::NAME.to_owned(),
+            dt: format!("2025-01-{:02}", number % 28 + 1),
+            path: format!(
+                "events/dt=2025-01-{:02}/20250101-{number:016x}.parquet",
+                number % 28 + 1
+            ),
+            rows: 100_000,
+            size_bytes: 5_000_000,
+            min_event_time_ms: Some(0),
+            max_event_time_ms: Some(1),
+        };
+        let parts: Vec<Part> = (0..PARTS).map(part).collect();
+        let lake = stores::url("s3://lake/dynamodb").expect("an address");
+        let table = LakeTable::of::<Events>(&lake, &parts).for_others();
+        let state = session_state(SessionConfig::new_with_ballista()).expect("a session");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let plan = runtime.block_on(table.scan(&state, None, &[], None));
+        let bytes = written(plan.expect("a plan")).len();
+        assert!(bytes < MAX_MESSAGE_BYTES as usize / 2, "{bytes} bytes");
     }
 
     #[test]

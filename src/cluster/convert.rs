@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{ScopedJoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use ballista_core::config::BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK;
@@ -40,13 +41,15 @@ const RECEIPTS_AT_ONCE: usize = 64;
 /// How often it is looked which units are done.
 const LOOKED_EVERY: Duration = Duration::from_secs(2);
 
+/// How long all units of a job may have receipts before it is over, whatever the scheduler says.
+const END_MAY_BE_LATE: Duration = Duration::from_secs(60);
+
 /// The share of the time that looking may take.
 const LOOKING_SHARE: u32 = 20;
 
 /// A cluster as those who run units.
 pub struct ClusterCrew {
     client: Client,
-    address: Address,
     runtime: Handle,
     lake: String,
     holder: Holder,
@@ -67,8 +70,7 @@ impl ClusterCrew {
     ) -> Result<Self, ClusterError> {
         ensure_full(lake)?;
         Ok(Self {
-            client: Client::new(address.clone(), tell),
-            address,
+            client: Client::new(address, tell),
             runtime,
             lake: lake.to_owned(),
             holder,
@@ -86,10 +88,14 @@ impl ClusterCrew {
     }
 
     /// Has the units of one job run; how many of them, from the first on, have a receipt then.
-    fn run_job(&self, store: &Store, job: &Job) -> Result<usize, ConvertError> {
+    fn run_job(
+        &self,
+        store: &Store,
+        job: &Job,
+        under_way: &UnderWay,
+    ) -> Result<usize, ConvertError> {
         let mut outcomes: HashMap<String, Outcome> = HashMap::new();
-        let interrupted = &job.progress.interrupted;
-        for _ in 0..CLUSTER_ATTEMPTS {
+        for attempt in 0..CLUSTER_ATTEMPTS {
             let is_open = |given: &&Given| {
                 !matches!(
                     outcomes.get(&given.unit),
@@ -100,13 +106,13 @@ impl ClusterCrew {
             if units.is_empty() {
                 break;
             }
-            let reports = self.reports(job.deadline, &units, interrupted);
-            let reports = self
-                .runtime
-                .block_on(reports)
-                .map_err(of_crew)
-                // The jobs behind it are cancelled.
-                .inspect_err(|_| interrupted.store(true, Ordering::Relaxed))?;
+            let is_unwanted = || under_way.is_stopped(job) || job.is_done.load(Ordering::Relaxed);
+            let reports = self.reports(job.deadline, &units, attempt == 0, is_unwanted);
+            let reports = match self.runtime.block_on(reports) {
+                // The scheduler does not know that its last task has ended; the receipts do.
+                Err(ClusterError::Interrupted) if !under_way.is_stopped(job) => break,
+                reports => reports.map_err(of_crew)?,
+            };
             let count = units.len() as u64;
             for report in reports {
                 let is_again = report.task >= count || report.earlier_stages > 0;
@@ -119,15 +125,26 @@ impl ClusterCrew {
             match outcomes.get(&given.unit) {
                 Some(Outcome::Converted | Outcome::Found) => {}
                 Some(Outcome::Left) => return Ok(at),
-                Some(Outcome::Refused) | None => self.convert_here(store, given)?,
+                Some(Outcome::Refused) | None => {
+                    if under_way.is_stopped(job) {
+                        return Err(ConvertError::Interrupted);
+                    }
+                    if job.is_late() {
+                        return Ok(at);
+                    }
+                    self.convert_here(store, given)?;
+                }
             }
         }
         Ok(job.units.len())
     }
 
-    /// Converts a unit that no executor does.
+    /// Converts a unit that no executor does, as far as anybody knows.
     fn convert_here(&self, store: &Store, given: &Given) -> Result<(), ConvertError> {
         let Given { work, unit } = given;
+        if state::find_complete_receipt(store, unit)?.is_some() {
+            return Ok(());
+        }
         tracing::warn!(unit, "no executor converts it: it is done here");
         let plan = state::read_plan(store, &work.plan)?;
         if let Some(unit) = plan.units.iter().find(|planned| planned.unit == *unit) {
@@ -144,7 +161,8 @@ impl ClusterCrew {
         &self,
         deadline: Option<Instant>,
         units: &[&Given],
-        interrupted: &AtomicBool,
+        needs_all: bool,
+        is_unwanted: impl Fn() -> bool,
     ) -> Result<Vec<Report>, ClusterError> {
         let (version, format) = node::Job::version();
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
@@ -154,6 +172,7 @@ impl ClusterCrew {
             lake: self.lake.clone(),
             holder: self.holder.clone(),
             deadline_ms: left.map(|left| now_ms() + left.as_millis() as u64),
+            needs_all,
         };
         let units = units
             .iter()
@@ -162,14 +181,12 @@ impl ClusterCrew {
         let config = SessionConfig::new_with_ballista()
             .with_ballista_job_name("dynatrail convert")
             .set_usize(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, 1);
-        let is_unwanted = || interrupted.load(Ordering::Relaxed);
         let finished = self.client.run(plan, &config, is_unwanted).await?;
-        let fetches = finished.into_pieces().map(async |piece| {
+        let fetches = finished.pieces().into_iter().map(async |piece| {
             let batches = self.client.fetch(&piece).await?.try_collect::<Vec<_>>();
-            let batches = batches.await.map_err(|source| ClusterError::Fetch {
-                address: self.address.clone(),
-                source,
-            })?;
+            let batches = batches
+                .await
+                .map_err(|source| self.client.not_fetched(source))?;
             let reports = batches.iter().map(Report::read);
             let reports = reports.collect::<Result<Vec<_>, _>>();
             reports.map_err(ClusterError::Plan)
@@ -178,6 +195,7 @@ impl ClusterCrew {
             .buffer_unordered(FETCHES_AT_ONCE)
             .collect()
             .await;
+        self.client.forget(&finished).await;
         let mut reports = Vec::new();
         for fetched in fetched {
             match fetched {
@@ -214,7 +232,7 @@ impl ClusterCrew {
         store: &Store,
         plans: &mut dyn Plans,
         deadline: Option<Instant>,
-        looked_for: &LookedFor,
+        under_way: &UnderWay,
     ) -> Result<(), ConvertError> {
         std::thread::scope(|scope| {
             let mut jobs = Jobs {
@@ -222,13 +240,14 @@ impl ClusterCrew {
                 deadline,
                 waiting: VecDeque::new(),
             };
-            let mut under_way = VecDeque::new();
+            let mut running = VecDeque::new();
             let mut is_ready = false;
             loop {
-                while under_way.len() < JOBS_UNDER_WAY
-                    && let Some(job) = jobs.next()?
+                while running.len() < JOBS_UNDER_WAY
+                    && let Some(job) = jobs.next().inspect_err(|_| under_way.fail())?
                 {
-                    looked_for.add(&job);
+                    let job = Arc::new(job);
+                    under_way.add(&job);
                     if !is_ready {
                         let interrupted = &job.progress.interrupted;
                         let waits = self.client.wait_for_executor(deadline, interrupted);
@@ -237,25 +256,76 @@ impl ClusterCrew {
                     if !is_ready {
                         return Ok(());
                     }
-                    let job = Arc::new(job);
-                    let running = job.clone();
-                    let running = scope.spawn(move || self.run_job(store, &running));
-                    under_way.push_back((job, running));
+                    let work = job.clone();
+                    let thread = scope.spawn(move || self.run_job(store, &work, under_way));
+                    running.push_back((job, thread));
                 }
-                let Some((job, running)) = under_way.pop_front() else {
+                let Some((job, thread)) = running.pop_front() else {
                     return Ok(());
                 };
-                let ended = running
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                let count = ended?;
-                take_receipts(&job.progress, store, &job.units[..count], jobs.plans)?;
-                looked_for.take(&job);
-                if count < job.units.len() {
-                    return Ok(());
+                let ended = joined(thread);
+                if matches!(ended, Ok(count) if count == job.units.len()) {
+                    take_receipts(&job, store, jobs.plans)?;
+                    under_way.take(&job);
+                    continue;
                 }
+                // Of those behind it some units may be done.
+                let (mut left, mut errors) = (vec![job], Vec::new());
+                let mut hear = |ended: Result<usize, ConvertError>| {
+                    if let Err(error) = ended {
+                        under_way.fail();
+                        errors.push(error);
+                    }
+                };
+                hear(ended);
+                for (job, thread) in running {
+                    hear(joined(thread));
+                    left.push(job);
+                }
+                return end_early(store, jobs.plans, &left, errors);
             }
         })
+    }
+}
+
+fn joined(
+    thread: ScopedJoinHandle<'_, Result<usize, ConvertError>>,
+) -> Result<usize, ConvertError> {
+    let ended = thread.join();
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// What becomes of jobs of which not every unit is done. A job that failed has cancelled the others,
+/// which know of that alone.
+fn end_early(
+    store: &Store,
+    plans: &mut dyn Plans,
+    jobs: &[Arc<Job>],
+    errors: Vec<ConvertError>,
+) -> Result<(), ConvertError> {
+    let is_interrupted = !errors.is_empty();
+    let is_cause = |error: &ConvertError| !matches!(error, ConvertError::Interrupted);
+    if let Some(cause) = errors.into_iter().find(is_cause) {
+        return Err(cause);
+    }
+    let found = state::units_with_receipts(store)?;
+    for job in jobs {
+        let units = job.units.iter().filter(|given| found.contains(&given.unit));
+        let units: Vec<&Given> = units.collect();
+        for units in units.chunks(RECEIPTS_AT_ONCE) {
+            let receipts = units
+                .par_iter()
+                .map(|given| state::find_complete_receipt(store, &given.unit))
+                .collect::<Result<Vec<_>, _>>()?;
+            for receipt in receipts.into_iter().flatten() {
+                job.progress.count(&receipt);
+                plans.done(receipt);
+            }
+        }
+    }
+    match is_interrupted {
+        true => Err(ConvertError::Interrupted),
+        false => Ok(()),
     }
 }
 
@@ -283,6 +353,42 @@ struct Job {
     progress: Arc<Progress>,
     units: Vec<Given>,
     deadline: Option<Instant>,
+    /// Since when all of its units have been seen to have receipts.
+    all_seen: Mutex<Option<Instant>>,
+    /// Set when nobody needs to wait any longer that the scheduler says so.
+    is_done: AtomicBool,
+}
+
+impl Job {
+    /// Whether no unit may begin any more.
+    fn is_late(&self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Counts units that have receipts; where that are all of them, and for long, looks whether they
+    /// are done. What an executor tells of its last task can be lost on the way to the scheduler, which
+    /// then waits for ever.
+    fn look(&self, store: &Store, found: &HashSet<String>) -> usize {
+        let seen = self
+            .units
+            .iter()
+            .filter(|given| found.contains(&given.unit));
+        let seen = seen.count();
+        let mut all_seen = self.all_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen < self.units.len() {
+            *all_seen = None;
+        } else if all_seen.get_or_insert_with(Instant::now).elapsed() >= END_MAY_BE_LATE {
+            // Those of an earlier run tell of objects that could not be read.
+            let is_done = self.units.par_iter().all(|given| {
+                let receipt = state::find_complete_receipt(store, &given.unit);
+                receipt.is_ok_and(|receipt| receipt.is_some())
+            });
+            self.is_done.store(is_done, Ordering::Relaxed);
+            *all_seen = None;
+        }
+        seen
+    }
 }
 
 /// Plans, cut and joined into jobs.
@@ -297,9 +403,8 @@ impl Jobs<'_> {
         while self.waiting.len() < UNITS_OF_JOB
             && let Some(work) = self.plans.next()?
         {
-            if let Some(object) = work.units.iter().find_map(|unit| unit.objects.first()) {
-                let full = ensure_full(&object.uri);
-                full.map_err(of_crew)?;
+            for object in work.units.iter().flat_map(|unit| &unit.objects) {
+                ensure_full(&object.uri).map_err(of_crew)?;
             }
             let of = Arc::new(PlanOf {
                 workshop: work.workshop,
@@ -320,37 +425,48 @@ impl Jobs<'_> {
                 progress,
                 units,
                 deadline: self.deadline,
+                all_seen: Mutex::default(),
+                is_done: AtomicBool::new(false),
             }))
     }
 }
 
-/// The units under way, for the display: which of them are done stands in the lake.
+/// The jobs under way, as those who watch them see them: which of their units are done stands in the
+/// lake.
 #[derive(Default)]
-struct LookedFor {
+struct UnderWay {
     progress: OnceLock<Arc<Progress>>,
-    units: Mutex<HashSet<String>>,
+    jobs: Mutex<Vec<Arc<Job>>>,
     done: AtomicU64,
+    /// Set when one of them failed: the others are cancelled.
+    has_failed: AtomicBool,
     ended: AtomicBool,
 }
 
-impl LookedFor {
-    fn units(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.units.lock().unwrap_or_else(PoisonError::into_inner)
+impl UnderWay {
+    fn jobs(&self) -> MutexGuard<'_, Vec<Arc<Job>>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, job: &Job) {
+    fn fail(&self) {
+        self.has_failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a job is to end before its end.
+    fn is_stopped(&self, job: &Job) -> bool {
+        self.has_failed.load(Ordering::Relaxed) || job.progress.interrupted.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, job: &Arc<Job>) {
         let progress = self.progress.get_or_init(|| job.progress.clone());
         let count = job.units.len() as u64;
         progress.units_planned.fetch_add(count, Ordering::Relaxed);
-        self.units()
-            .extend(job.units.iter().map(|given| given.unit.clone()));
+        self.jobs().push(job.clone());
     }
 
-    fn take(&self, job: &Job) {
-        let mut units = self.units();
-        for given in &job.units {
-            units.remove(&given.unit);
-        }
+    fn take(&self, job: &Arc<Job>) {
+        let mut jobs = self.jobs();
+        jobs.retain(|known| !Arc::ptr_eq(known, job));
         let count = job.units.len() as u64;
         let done = self.done.fetch_add(count, Ordering::Relaxed) + count;
         self.tell(done);
@@ -374,13 +490,23 @@ impl LookedFor {
             let begun = Instant::now();
             // What cannot be listed now is listed the next time.
             if let Ok(found) = state::units_with_receipts(store) {
-                let units = self.units();
-                let done = units.iter().filter(|unit| found.contains(*unit)).count();
-                self.tell(self.done.load(Ordering::Relaxed) + done as u64);
+                let jobs = self.jobs();
+                let seen: usize = jobs.iter().map(|job| job.look(store, &found)).sum();
+                self.tell(self.done.load(Ordering::Relaxed) + seen as u64);
             }
             wait = LOOKED_EVERY.max(begun.elapsed() * LOOKING_SHARE);
             looked = Instant::now();
         }
+    }
+}
+
+/// Ends the looking, also where the work ends in a panic.
+struct Looking<'l>(&'l UnderWay, &'l Thread);
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        self.0.ended.store(true, Ordering::Relaxed);
+        self.1.unpark();
     }
 }
 
@@ -391,13 +517,11 @@ impl Crew for ClusterCrew {
         plans: &mut dyn Plans,
         deadline: Option<Instant>,
     ) -> Result<(), ConvertError> {
-        let looked_for = LookedFor::default();
+        let under_way = UnderWay::default();
         std::thread::scope(|scope| {
-            let display = scope.spawn(|| looked_for.look(store));
-            let run = self.run_jobs(store, plans, deadline, &looked_for);
-            looked_for.ended.store(true, Ordering::Relaxed);
-            display.thread().unpark();
-            run
+            let looking = scope.spawn(|| under_way.look(store));
+            let _looking = Looking(&under_way, looking.thread());
+            self.run_jobs(store, plans, deadline, &under_way)
         })
     }
 
@@ -406,20 +530,15 @@ impl Crew for ClusterCrew {
     }
 }
 
-/// Reads receipts of units that are done, and hands them on in order.
-fn take_receipts(
-    progress: &Progress,
-    store: &Store,
-    units: &[Given],
-    plans: &mut dyn Plans,
-) -> Result<(), ConvertError> {
-    for units in units.chunks(RECEIPTS_AT_ONCE) {
+/// Reads the receipts of a job that is done, and hands them on in order.
+fn take_receipts(job: &Job, store: &Store, plans: &mut dyn Plans) -> Result<(), ConvertError> {
+    for units in job.units.chunks(RECEIPTS_AT_ONCE) {
         let receipts = units
             .par_iter()
             .map(|given| state::read_receipt(store, &given.unit))
             .collect::<Result<Vec<_>, _>>()?;
         for receipt in receipts {
-            progress.count(&receipt);
+            job.progress.count(&receipt);
             plans.done(receipt);
         }
     }

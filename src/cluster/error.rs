@@ -49,6 +49,10 @@ pub enum ClusterError {
     },
     #[error("the executor ended")]
     Executor(#[source] BallistaError),
+    #[error(
+        "the executor ended by itself: the scheduler at {scheduler} did not answer, or took it for lost"
+    )]
+    Left { scheduler: Address },
     #[error("cannot use {place} for what tasks leave to one another")]
     WorkDir {
         place: String,

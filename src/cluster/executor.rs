@@ -1,6 +1,7 @@
 //! An executor: runs what the scheduler gives it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 
 use ballista_core::extension::SessionConfigExt;
@@ -9,18 +10,21 @@ use datafusion::common::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::SessionConfig;
+use futures::FutureExt;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::address::in_url;
 use super::codec::Codec;
 use super::functions::registry;
 use super::stage::NamingEngine;
 use super::stores::LakeStores;
-use super::{Address, ClusterError, Site};
+use super::{Address, ClusterError, MAX_MESSAGE_BYTES, Site};
 
 /// How often an executor tells that it is alive, in seconds.
 const SIGN_OF_LIFE_EVERY: u64 = 3;
 
 /// How long what a task left to others is kept where nobody said that it can go, in seconds.
-const LEFT_FOR_OTHERS_KEPT: u64 = 24 * 3600;
+pub const LEFT_FOR_OTHERS_KEPT: u64 = 24 * 3600;
 
 /// How often it is looked for what can go, in seconds.
 const LOOKED_FOR_LEFT_EVERY: u64 = 600;
@@ -38,7 +42,7 @@ pub struct ExecutorOptions {
     pub task_port: u16,
     /// Tasks at once.
     pub slots: usize,
-    /// Where rows wait for other executors, and where is spilled.
+    /// Where a folder is made for rows that wait for other executors, and for what is spilled.
     pub work_dir: PathBuf,
     /// Bytes that sorting, grouping and joining may hold, over all tasks.
     pub memory_limit_bytes: u64,
@@ -47,28 +51,45 @@ pub struct ExecutorOptions {
 /// Runs an executor until it is told to end; waits for a scheduler that is not there yet.
 ///
 /// # Errors
-/// [`ClusterError::Executor`] where it cannot listen, or was refused.
+/// [`ClusterError::Executor`] where it cannot listen, or was refused; [`ClusterError::Left`] where it
+/// ended without being told to.
 pub async fn serve_executor(options: ExecutorOptions, site: Arc<Site>) -> Result<(), ClusterError> {
-    let work_dir = options.work_dir.clone();
+    // Its own: the engine removes all folders that stand in it.
+    let own = format!("dynatrail-executor-{}-{}", options.port, std::process::id());
+    let work_dir = options.work_dir.join(own);
     std::fs::create_dir_all(&work_dir).map_err(|source| ClusterError::WorkDir {
         place: work_dir.display().to_string(),
         source,
     })?;
+    let served = serve(options, site, &work_dir).await;
+    // What cannot be removed is left to whoever gave the folder.
+    let _ = std::fs::remove_dir_all(&work_dir);
+    served
+}
+
+async fn serve(
+    options: ExecutorOptions,
+    site: Arc<Site>,
+    work_dir: &Path,
+) -> Result<(), ClusterError> {
+    let scheduler = options.scheduler.clone();
     let failed = |error: DataFusionError| ClusterError::Executor(error.into());
     let stores = Arc::new(LakeStores::new(site.clone()));
-    let (spills, told) = (work_dir.clone(), site.clone());
+    let (spills, told) = (work_dir.to_owned(), site.clone());
     let config = ExecutorProcessConfig {
-        bind_host: options.listen,
-        external_host: Some(options.advertise),
+        bind_host: in_url(&options.listen),
+        external_host: Some(in_url(&options.advertise)),
         port: options.port,
         grpc_port: options.task_port,
-        scheduler_host: options.scheduler.host,
+        scheduler_host: in_url(&options.scheduler.host),
         scheduler_port: options.scheduler.port,
         scheduler_connect_timeout_seconds: u16::MAX,
         vcores: options.slots,
         work_dir: Some(work_dir.display().to_string()),
         job_data_ttl_seconds: LEFT_FOR_OTHERS_KEPT,
         job_data_clean_up_interval_seconds: LOOKED_FOR_LEFT_EVERY,
+        grpc_max_decoding_message_size: MAX_MESSAGE_BYTES,
+        grpc_max_encoding_message_size: MAX_MESSAGE_BYTES,
         executor_heartbeat_interval_seconds: SIGN_OF_LIFE_EVERY,
         memory_pool_size: Some(options.memory_limit_bytes),
         override_function_registry: Some(registry().map_err(failed)?),
@@ -85,9 +106,44 @@ pub async fn serve_executor(options: ExecutorOptions, site: Arc<Site>) -> Result
         override_physical_codec: Some(Arc::new(Codec::of(site))),
         ..ExecutorProcessConfig::default()
     };
-    let ended = start_executor_process(Arc::new(config)).await;
+    let mut signals = Signals::watch().map_err(|error| failed(error.into()))?;
+    let mut running = pin!(start_executor_process(Arc::new(config)));
+    let ended = tokio::select! {
+        ended = &mut running => ended,
+        () = signals.next() => {
+            told.leave();
+            running.await
+        }
+    };
+    // Both may have heard of it at once.
+    if signals.next().now_or_never().is_some() {
+        told.leave();
+    }
     match told.reason() {
         Some(reason) => Err(reason),
+        None if ended.is_ok() && !told.is_leaving() => Err(ClusterError::Left { scheduler }),
         None => ended.map_err(ClusterError::Executor),
+    }
+}
+
+/// The signals that end the engine's own service.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn watch() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }

@@ -13,19 +13,21 @@ use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::get_job_status_result::FlightProxy;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{
-    CancelJobParams, ExecuteQueryParams, GetJobStatusParams, GetJobStatusResult, KeyValuePair,
-    PartitionLocation, execute_query_result, job_status,
+    CancelJobParams, CleanJobDataParams, ExecuteQueryParams, GetJobStatusParams,
+    GetJobStatusResult, KeyValuePair, PartitionLocation, execute_query_result, job_status,
 };
 use ballista_core::utils::{GrpcClientConfig, create_grpc_client_endpoint};
 use ballista_core::version;
-use datafusion::common::{Result as EngineResult, internal_datafusion_err};
+use datafusion::common::{DataFusionError, Result as EngineResult, internal_datafusion_err};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
+use futures::TryStreamExt;
 use tonic::transport::Channel;
 
+use super::address::in_url;
 use super::codec::Codec;
 use super::{Address, ClusterError, MAX_MESSAGE_BYTES};
 
@@ -56,6 +58,7 @@ pub struct Client {
 
 /// A job that ended well: where its rows are.
 pub struct Finished {
+    job_id: String,
     partitions: Vec<PartitionLocation>,
     proxy: Option<FlightProxy>,
 }
@@ -78,8 +81,8 @@ impl Client {
             .await
             .map_err(|error| unreachable(error.into()))?;
         Ok(SchedulerGrpcClient::new(channel)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES)
-            .max_decoding_message_size(MAX_MESSAGE_BYTES))
+            .max_encoding_message_size(MAX_MESSAGE_BYTES as usize)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES as usize))
     }
 
     /// Whether a scheduler of this version's Ballista is there.
@@ -87,12 +90,12 @@ impl Client {
         self.connect().await.map(drop)
     }
 
-    /// Waits until an executor has done a task, and whether one has by a deadline. A cluster that grows
+    /// Waits until an executor has done a task, and its row is here; whether that is so by a deadline. A cluster that grows
     /// with its work has none at first, and another's work may have all of them: how long it may take
     /// is not ours to say, but that it does is told.
     ///
     /// # Errors
-    /// As [`Self::run`].
+    /// As [`Self::run`] and [`Self::fetch`].
     pub async fn wait_for_executor(
         &self,
         deadline: Option<Instant>,
@@ -111,10 +114,47 @@ impl Client {
                 run.await
             }
         };
-        match ran {
-            Ok(_) => Ok(true),
-            Err(ClusterError::Interrupted) if !interrupted.load(Ordering::Relaxed) => Ok(false),
-            Err(error) => Err(error),
+        let finished = match ran {
+            Ok(finished) => finished,
+            Err(ClusterError::Interrupted) if !interrupted.load(Ordering::Relaxed) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        for piece in finished.pieces() {
+            let rows = self.fetch(&piece).await?;
+            let rows = rows.try_for_each(async |_| Ok(())).await;
+            rows.map_err(|source| self.not_fetched(source))?;
+        }
+        self.forget(&finished).await;
+        Ok(true)
+    }
+
+    /// Has executors remove a job's rows, which are here.
+    pub async fn forget(&self, job: &Finished) {
+        let job_id = job.job_id.clone();
+        let forgotten = match self.connect().await {
+            Ok(mut scheduler) => scheduler
+                .clean_job_data(CleanJobDataParams {
+                    job_id,
+                    remove_stage_ids: Vec::new(),
+                })
+                .await
+                .map(drop)
+                .map_err(|status| status.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = forgotten {
+            // They go by themselves after a day.
+            tracing::debug!(error, "what the job left to others stays");
+        }
+    }
+
+    /// An error of rows that cannot be fetched.
+    pub fn not_fetched(&self, source: DataFusionError) -> ClusterError {
+        ClusterError::Fetch {
+            address: self.address.clone(),
+            source,
         }
     }
 
@@ -144,7 +184,7 @@ impl Client {
             match scheduler.get_job_status(asked).await {
                 Ok(answer) => {
                     answered = Instant::now();
-                    if let Some(finished) = self.judge(answer.into_inner())? {
+                    if let Some(finished) = self.judge(&job_id, answer.into_inner())? {
                         return Ok(finished);
                     }
                 }
@@ -199,7 +239,11 @@ impl Client {
     }
 
     /// What a status says: the end, well or not, or that the job goes on.
-    fn judge(&self, answer: GetJobStatusResult) -> Result<Option<Finished>, ClusterError> {
+    fn judge(
+        &self,
+        job_id: &str,
+        answer: GetJobStatusResult,
+    ) -> Result<Option<Finished>, ClusterError> {
         let Some(status) = answer.status else {
             return Err(ClusterError::Forgotten {
                 address: self.address.clone(),
@@ -207,6 +251,7 @@ impl Client {
         };
         match status.status {
             Some(job_status::Status::Successful(job)) => Ok(Some(Finished {
+                job_id: job_id.to_owned(),
                 partitions: job.partition_location,
                 proxy: answer.flight_proxy,
             })),
@@ -227,12 +272,8 @@ impl Client {
 
     /// The rows of a piece.
     pub async fn fetch(&self, piece: &Piece) -> Result<SendableRecordBatchStream, ClusterError> {
-        self.fetch_piece(piece)
-            .await
-            .map_err(|source| ClusterError::Fetch {
-                address: self.address.clone(),
-                source,
-            })
+        let fetched = self.fetch_piece(piece).await;
+        fetched.map_err(|source| self.not_fetched(source))
     }
 
     async fn fetch_piece(&self, piece: &Piece) -> EngineResult<SendableRecordBatchStream> {
@@ -242,15 +283,15 @@ impl Client {
         let partition = location.partition_id.clone().ok_or_else(incomplete)?;
         let executor_port = u16::try_from(executor.port).map_err(|_| incomplete())?;
         let (host, port) = match proxy {
-            Some(FlightProxy::Local(true)) => (self.address.host.as_str(), self.address.port),
-            _ => (executor.host.as_str(), executor_port),
+            Some(FlightProxy::Local(true)) => (in_url(&self.address.host), self.address.port),
+            _ => (executor.host.clone(), executor_port),
         };
         let config = BallistaConfig::default();
         let grpc = GrpcClientConfig::from(&config);
         let mut flight = BallistaClient::try_new(
-            host,
+            &host,
             port,
-            MAX_MESSAGE_BYTES,
+            MAX_MESSAGE_BYTES as usize,
             false,
             None,
             grpc.io_retries_times,
@@ -283,12 +324,12 @@ pub struct Piece {
 
 impl Finished {
     /// Where the rows are, in their order.
-    pub fn into_pieces(self) -> impl Iterator<Item = Piece> {
-        let proxy = self.proxy;
-        self.partitions.into_iter().map(move |location| Piece {
-            location,
-            proxy: proxy.clone(),
-        })
+    pub fn pieces(&self) -> Vec<Piece> {
+        let piece = |location: &PartitionLocation| Piece {
+            location: location.clone(),
+            proxy: self.proxy.clone(),
+        };
+        self.partitions.iter().map(piece).collect()
     }
 }
 

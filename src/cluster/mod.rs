@@ -22,6 +22,7 @@ mod node;
 mod query;
 mod scheduler;
 mod site;
+mod slots;
 mod stage;
 mod stores;
 
@@ -38,8 +39,9 @@ pub use site::{Opener, Site};
 /// The scheduler's port, as Ballista has it.
 pub const SCHEDULER_PORT: u16 = 50050;
 
-/// Bytes of a message between client, scheduler and executors, at most: Ballista's own limit.
-const MAX_MESSAGE_BYTES: usize = 16 << 20;
+/// Bytes of a message between client, scheduler and executors, at most: a plan names every file that it
+/// reads.
+const MAX_MESSAGE_BYTES: u32 = 64 << 20;
 
 /// Refuses a place that means another folder to each process.
 fn ensure_full(place: &str) -> Result<(), ClusterError> {

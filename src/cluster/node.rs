@@ -24,7 +24,7 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
-use super::site::{Interrupt, Site};
+use super::site::Site;
 use crate::lake::{FORMAT, Holder};
 
 /// How long an executor waits after a unit that it could not convert, so that one which fails at
@@ -43,6 +43,8 @@ pub struct Job {
     pub holder: Holder,
     /// No unit begins later; milliseconds since 1970.
     pub deadline_ms: Option<u64>,
+    /// Whether a unit of which some objects cannot be read is given back: another executor may.
+    pub needs_all: bool,
 }
 
 impl Job {
@@ -158,7 +160,8 @@ impl Report {
 /// Converts the units that its input names.
 #[derive(Debug)]
 pub struct ConvertExec {
-    pub job: Job,
+    /// Or why this executor does none of it.
+    pub job: Result<Job, String>,
     input: Arc<dyn ExecutionPlan>,
     /// None where the plan is only planned.
     site: Option<Arc<Site>>,
@@ -166,7 +169,11 @@ pub struct ConvertExec {
 }
 
 impl ConvertExec {
-    pub fn new(job: Job, input: Arc<dyn ExecutionPlan>, site: Option<Arc<Site>>) -> Self {
+    pub fn new(
+        job: Result<Job, String>,
+        input: Arc<dyn ExecutionPlan>,
+        site: Option<Arc<Site>>,
+    ) -> Self {
         let partitions = input.properties().partitioning.partition_count();
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Report::schema()),
@@ -196,13 +203,16 @@ impl ConvertExec {
         };
         let partitions = units.map(batch).collect::<Result<Vec<_>, _>>()?;
         let input = MemorySourceConfig::try_new_exec(&partitions, schema, None)?;
-        Ok(Arc::new(Self::new(job, input, None)))
+        Ok(Arc::new(Self::new(Ok(job), input, None)))
     }
 }
 
 impl DisplayAs for ConvertExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ConvertExec: lake={}", self.job.lake)
+        match &self.job {
+            Ok(job) => write!(f, "ConvertExec: lake={}", job.lake),
+            Err(words) => write!(f, "ConvertExec: {words}"),
+        }
     }
 }
 
@@ -249,15 +259,15 @@ impl ExecutionPlan for ConvertExec {
         let Some(site) = self.site.clone() else {
             return internal_err!("units are converted by executors");
         };
-        let (task, earlier_stages) = context.task_id().map_or((0, 0), |id| numbers(&id));
+        let name = context.task_id().unwrap_or_default();
+        let (task, earlier_stages) = numbers(&name);
+        let unwanted = site.unwanted_flag(&name);
         let job = Arc::new(self.job.clone());
-        // Dropped with the stream: a job that is cancelled ends soon.
-        let interrupt = Arc::new(Interrupt::default());
         let reports = self
             .input
             .execute(partition, context)?
             .and_then(move |batch| {
-                let (site, job, interrupt) = (site.clone(), job.clone(), interrupt.clone());
+                let (site, job, unwanted) = (site.clone(), job.clone(), unwanted.clone());
                 async move {
                     let column = |at: usize| batch.column(at).as_string::<i32>().iter().flatten();
                     let units = column(0).zip(column(1));
@@ -265,10 +275,12 @@ impl ExecutionPlan for ConvertExec {
                         .map(|(plan, unit)| (plan.to_owned(), unit.to_owned()))
                         .collect();
                     let work = move |(plan, unit): (String, String)| {
-                        let (site, job, interrupted) =
-                            (site.clone(), job.clone(), interrupt.flag());
+                        let (site, job, unwanted) = (site.clone(), job.clone(), unwanted.clone());
                         async move {
-                            let work = move || site.work(&job, &plan, &unit, &interrupted);
+                            let work = move || match job.as_ref() {
+                                Ok(job) => site.work(job, &plan, &unit, &unwanted),
+                                Err(words) => Ok(site.refuses(&unit, words.clone())),
+                            };
                             let report = tokio::task::spawn_blocking(work)
                                 .await
                                 .map_err(|error| exec_datafusion_err!("{error}"))?

@@ -103,17 +103,20 @@ impl Engine for ClusterEngine {
     }
 }
 
-/// A job's rows, piece after piece: their order is that of the rows.
+/// A job's rows, piece after piece: their order is that of the rows. Executors keep them until the last
+/// is here.
 fn rows_of(
     client: Client,
     finished: Finished,
 ) -> impl futures::Stream<Item = Result<SendableRecordBatchStream>> + Send {
-    let pieces = finished.into_pieces();
-    futures::stream::iter(pieces).then(move |piece| {
-        let client = client.clone();
+    let (fetching, last) = (client.clone(), client);
+    let pieces = futures::stream::iter(finished.pieces()).then(move |piece| {
+        let client = fetching.clone();
         async move {
             let fetched = client.fetch(&piece).await;
             fetched.map_err(|error| DataFusionError::External(Box::new(error)))
         }
-    })
+    });
+    let end = futures::stream::once(async move { last.forget(&finished).await });
+    pieces.chain(end.filter_map(async |()| None))
 }

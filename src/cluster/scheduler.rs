@@ -8,9 +8,12 @@ use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
 use ballista_scheduler::scheduler_process::start_server;
 
-use super::ClusterError;
+use super::address::in_url;
 use super::codec::Codec;
+use super::executor::LEFT_FOR_OTHERS_KEPT;
 use super::functions::session_state;
+use super::slots::CountedSlots;
+use super::{ClusterError, MAX_MESSAGE_BYTES};
 
 /// How often it is looked whether executors still tell of themselves.
 const LOOKED_FOR_DEAD_EVERY: Duration = Duration::from_secs(3);
@@ -33,16 +36,21 @@ pub struct SchedulerOptions {
 pub async fn serve_scheduler(options: SchedulerOptions) -> Result<(), ClusterError> {
     let timeout = options.executor_timeout.as_secs();
     let config = SchedulerConfig {
-        external_host: options.advertise.clone(),
-        bind_host: options.listen.ip().to_string(),
+        external_host: in_url(&options.advertise),
+        bind_host: in_url(&options.listen.ip().to_string()),
         bind_port: options.listen.port(),
         executor_timeout_seconds: timeout,
         expire_dead_executor_interval_seconds: LOOKED_FOR_DEAD_EVERY.as_secs(),
         no_executors_grace_period_seconds: timeout,
+        // The client says when it has the rows; one that is gone cannot.
+        finished_job_data_clean_up_interval_seconds: LEFT_FOR_OTHERS_KEPT,
         // What one executor fails at comes to another the next time.
         task_distribution: TaskDistributionPolicy::RoundRobin,
         // A client needs to reach the scheduler alone.
         enable_embedded_flight_proxy: true,
+        grpc_server_max_decoding_message_size: MAX_MESSAGE_BYTES,
+        grpc_server_max_encoding_message_size: MAX_MESSAGE_BYTES,
+        grpc_client_max_message_size: MAX_MESSAGE_BYTES,
         override_physical_codec: Some(Arc::new(Codec::without_site())),
         override_session_builder: Some(Arc::new(session_state)),
         ..SchedulerConfig::default()
@@ -55,6 +63,8 @@ pub async fn serve_scheduler(options: SchedulerOptions) -> Result<(), ClusterErr
     let cluster = BallistaCluster::new_from_config(&config)
         .await
         .map_err(failed)?;
+    let slots = Arc::new(CountedSlots::default());
+    let cluster = BallistaCluster::new(slots, cluster.job_state());
     start_server(cluster, options.listen, Arc::new(config))
         .await
         .map_err(failed)

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Handle;
@@ -18,11 +18,15 @@ use crate::convert::rules::{MAX_KEPT_BYTES, Rules};
 use crate::convert::unit::{Turn, error_chain};
 use crate::convert::{ConvertError, Progress, Workshop, convert_unit};
 use crate::lake::{
-    LakeDescription, LakeError, ObjectStatus, Plan, PlannedUnit, Receipt, Store, lock, state,
+    Holder, LakeDescription, LakeError, Plan, PlannedUnit, Receipt, Store, lock, state,
 };
 
 /// Opens the place of a lake with the executor's own credentials; an error is told in words.
 pub type Opener = Box<dyn Fn(&str) -> Result<Store, String> + Send + Sync>;
+
+/// A plan's path, and the run that has units of it done: a lake that was made anew may have another plan
+/// under the same name.
+type PlanKey = (String, Holder);
 
 /// Plans that are kept in memory: those of the units at hand.
 const PLANS_KEPT: usize = 2;
@@ -33,8 +37,13 @@ pub struct Site {
     open: Opener,
     archive: Arc<Archive>,
     runtime: Handle,
+    slots: usize,
     lakes: Mutex<HashMap<String, Arc<Store>>>,
-    plans: Mutex<VecDeque<(String, Arc<Plan>)>>,
+    plans: Mutex<VecDeque<(PlanKey, Arc<Plan>)>>,
+    /// Of tasks under way, by their names: set when what they would give is not wanted any more.
+    unwanted: Mutex<HashMap<String, Arc<AtomicBool>>>,
+    /// Set when the process was told to end.
+    is_leaving: AtomicBool,
     /// Why this executor takes no more tasks.
     given_up: Mutex<Option<ClusterError>>,
 }
@@ -46,15 +55,25 @@ impl fmt::Debug for Site {
 }
 
 impl Site {
-    /// `name` is told beside what this executor does; `runtime` waits for S3.
-    pub fn new(name: &str, open: Opener, options: S3Options, runtime: Handle) -> Self {
+    /// `name` is told beside what this executor does; `runtime` waits for S3; `slots` are the tasks at
+    /// once.
+    pub fn new(
+        name: &str,
+        open: Opener,
+        options: S3Options,
+        runtime: Handle,
+        slots: usize,
+    ) -> Self {
         Self {
             name: name.to_owned(),
             open,
             archive: Arc::new(Archive::open(Vec::new(), options)),
             runtime,
+            slots,
             lakes: Mutex::default(),
             plans: Mutex::default(),
+            unwanted: Mutex::default(),
+            is_leaving: AtomicBool::new(false),
             given_up: Mutex::default(),
         }
     }
@@ -85,6 +104,34 @@ impl Site {
         given_up.take()
     }
 
+    /// From here on nothing is written: the scheduler gives to others what this executor has at hand.
+    pub fn leave(&self) {
+        self.is_leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::Relaxed)
+    }
+
+    fn unwanted(&self) -> MutexGuard<'_, HashMap<String, Arc<AtomicBool>>> {
+        self.unwanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Follows a task until what is returned is dropped, be it at its end or where it is cancelled:
+    /// the engine lets what a task has begun go on.
+    pub fn follow(self: &Arc<Self>, task: String) -> Followed {
+        self.unwanted().insert(task.clone(), Arc::default());
+        Followed {
+            site: self.clone(),
+            task,
+        }
+    }
+
+    /// Whether a task that is followed is not wanted any more.
+    pub fn unwanted_flag(&self, task: &str) -> Arc<AtomicBool> {
+        self.unwanted().get(task).cloned().unwrap_or_default()
+    }
+
     /// A lake, opened when it is first asked for.
     pub fn lake(&self, place: &str) -> Result<Arc<Store>, String> {
         let mut lakes = self.lakes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,16 +144,16 @@ impl Site {
         Ok(store)
     }
 
-    fn plan(&self, store: &Store, path: &str) -> Result<Arc<Plan>, LakeError> {
+    fn plan(&self, store: &Store, path: &str, holder: &Holder) -> Result<Arc<Plan>, LakeError> {
         // Held while it is read: the other tasks want the same one.
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = store.full_path(path);
-        if let Some((_, plan)) = plans.iter().find(|(kept, _)| *kept == name) {
+        let key = (store.full_path(path), holder.clone());
+        if let Some((_, plan)) = plans.iter().find(|(kept, _)| *kept == key) {
             return Ok(plan.clone());
         }
         let plan = Arc::new(state::read_plan(store, path)?);
         plans.truncate(PLANS_KEPT - 1);
-        plans.push_front((name, plan.clone()));
+        plans.push_front((key, plan.clone()));
         Ok(plan)
     }
 
@@ -127,17 +174,12 @@ impl Site {
             outcome: Outcome::Left,
             ..Report::default()
         };
-        let refused = |problem| Report {
-            outcome: Outcome::Refused,
-            problem: Some(problem),
-            ..report.clone()
-        };
         if job.deadline_ms.is_some_and(|deadline| now_ms() >= deadline) {
             return Ok(report);
         }
         let store = match self.lake(&job.lake) {
             Ok(store) => store,
-            Err(words) => return Ok(refused(words)),
+            Err(words) => return Ok(self.refuses(unit, words)),
         };
         match self.convert(job, &store, (plan, unit), interrupted) {
             Ok((outcome, receipt)) => Ok(Report {
@@ -147,7 +189,18 @@ impl Site {
                 ..report
             }),
             Err(error @ SiteError::ClientGone(_)) => Err(self.words(&error)),
-            Err(error) => Ok(refused(self.words(&error))),
+            Err(error) => Ok(self.refuses(unit, self.words(&error))),
+        }
+    }
+
+    /// The report of a unit that this executor does not convert.
+    pub fn refuses(&self, unit: &str, problem: String) -> Report {
+        Report {
+            unit: unit.to_owned(),
+            executor: self.name.clone(),
+            outcome: Outcome::Refused,
+            problem: Some(problem),
+            ..Report::default()
         }
     }
 
@@ -164,11 +217,10 @@ impl Site {
             Err(error) => Err(SiteError::Convert(error.into())),
         };
         ensure_held()?;
-        // By an executor that was lost before it could tell, or by a run that ended early.
-        if let Some(receipt) = state::find_receipt(store, unit)? {
+        if let Some(receipt) = state::find_complete_receipt(store, unit)? {
             return Ok((Outcome::Found, receipt));
         }
-        let plan = self.plan(store, path)?;
+        let plan = self.plan(store, path, &job.holder)?;
         let missing = || SiteError::NotInPlan(path.to_owned());
         let planned: &PlannedUnit = plan
             .units
@@ -188,24 +240,23 @@ impl Site {
                 max_kept_bytes: MAX_KEPT_BYTES,
             }),
             runtime: self.runtime.clone(),
+            units_at_once: self.slots,
             progress: Arc::new(Progress {
                 interrupted: interrupted.clone(),
                 ..Progress::default()
             }),
         };
-        // A receipt must not say of objects that they cannot be read where this executor cannot.
         let accept = |objects: &[DecodedObject]| {
             ensure_held()?;
-            let problem = |object: &DecodedObject| match object.status {
-                ObjectStatus::Failed => object.problem.clone(),
-                _ => None,
-            };
-            let problems = objects.iter().map_while(problem);
-            match problems.clone().count() == objects.len() {
-                true => Err(SiteError::NothingRead(
-                    problems.into_iter().next().unwrap_or_default(),
-                )),
-                false => Ok(()),
+            if self.is_leaving() || interrupted.load(Ordering::Relaxed) {
+                return Err(SiteError::GivenToOthers);
+            }
+            ensure_read(objects, job.needs_all)?;
+            // Another one that was given it has done it meanwhile: what is settled since must not
+            // come back.
+            match state::find_complete_receipt(store, unit)? {
+                Some(receipt) => Err(SiteError::Found(Box::new(receipt))),
+                None => Ok(()),
             }
         };
         let mut unaccepted = None;
@@ -216,8 +267,39 @@ impl Site {
             })
         });
         match unaccepted {
+            Some(SiteError::Found(receipt)) => Ok((Outcome::Found, *receipt)),
             Some(error) => Err(error),
             None => Ok((Outcome::Converted, converted?)),
+        }
+    }
+}
+
+/// Refuses a unit of which no object could be read, or where all are needed not every one: a receipt must
+/// not say of objects that they are gone or cannot be read where this executor alone cannot.
+fn ensure_read(objects: &[DecodedObject], needs_all: bool) -> Result<(), SiteError> {
+    let unread = || objects.iter().filter(|object| !object.status.is_done());
+    let count = unread().count();
+    let is_refused = count > 0 && (needs_all || count == objects.len());
+    match unread().next() {
+        Some(first) if is_refused => Err(SiteError::NotRead {
+            count,
+            of: objects.len(),
+            problem: first.problem.clone().unwrap_or_default(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// A task that is under way.
+pub struct Followed {
+    site: Arc<Site>,
+    task: String,
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        if let Some(flag) = self.site.unwanted().remove(&self.task) {
+            flag.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -231,8 +313,16 @@ enum SiteError {
     NotInPlan(String),
     #[error("the lake keeps {0:?}, which this version does not know")]
     Selection(String),
-    #[error("none of the unit's objects can be read: {0}")]
-    NothingRead(String),
+    #[error("{count} of the unit's {of} objects cannot be read, the first: {problem}")]
+    NotRead {
+        count: usize,
+        of: usize,
+        problem: String,
+    },
+    #[error("the unit is given to others: this task was cancelled, or this executor told to end")]
+    GivenToOthers,
+    #[error("another executor has done the unit")]
+    Found(Box<Receipt>),
     #[error(transparent)]
     Convert(#[from] ConvertError),
 }
@@ -247,20 +337,4 @@ impl From<LakeError> for SiteError {
 pub fn now_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0, |now| now.as_millis() as u64)
-}
-
-/// Set when what a task would have given is not wanted any more.
-#[derive(Default)]
-pub struct Interrupt(Arc<AtomicBool>);
-
-impl Interrupt {
-    pub fn flag(&self) -> Arc<AtomicBool> {
-        self.0.clone()
-    }
-}
-
-impl Drop for Interrupt {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }

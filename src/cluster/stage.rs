@@ -105,6 +105,8 @@ impl QueryStageExecutor for NamedStage {
         task_id: usize,
         context: Arc<TaskContext>,
     ) -> Result<Vec<ShuffleWritePartition>> {
+        let name = context.task_id().unwrap_or_default();
+        let _followed = self.site.follow(name);
         match self.stage.execute_query_stage(task_id, context).await {
             Err(error) if is_of_this_machine(&error) => {
                 let words = self.site.words(&error);

@@ -29,7 +29,8 @@ pub trait Plans {
     /// More units, if there are.
     fn next(&mut self) -> Result<Option<Work>, ConvertError>;
 
-    /// Takes the receipt of a unit: in the order in which they were given.
+    /// Takes the receipt of a unit that was given. They come in order, as far as the work goes to its
+    /// end.
     fn done(&mut self, receipt: Receipt);
 }
 

@@ -1,6 +1,6 @@
 //! The units of stored plans as a crew asks for them, and the book of those that are done.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use super::crew::{Plans, Work};
 use super::plan::{Budget, StoredPlan};
@@ -32,8 +32,8 @@ pub(super) struct Feed<'f, 'r> {
 /// What was given of a plan.
 struct Given {
     path: String,
-    /// The objects of each unit that is not done yet, in the order in which they end.
-    units: VecDeque<u64>,
+    /// The objects of each unit that is not done yet.
+    units: HashMap<String, u64>,
     is_whole: bool,
 }
 
@@ -65,7 +65,7 @@ impl<'f, 'r> Feed<'f, 'r> {
                 Origin::Earlier => objects(&self.open(&plan.path)?),
             };
         }
-        let given = self.given.iter().flat_map(|given| &given.units);
+        let given = self.given.iter().flat_map(|given| given.units.values());
         Ok(self.kept_back + given.sum::<u64>())
     }
 
@@ -111,7 +111,7 @@ impl Plans for Feed<'_, '_> {
                 units: plan
                     .units
                     .iter()
-                    .map(|unit| unit.objects.len() as u64)
+                    .map(|unit| (unit.unit.clone(), unit.objects.len() as u64))
                     .collect(),
                 is_whole: beyond.is_empty(),
             });
@@ -137,15 +137,14 @@ impl Plans for Feed<'_, '_> {
                 tracing::warn!(object = object.object.uri, "{problem}");
             }
         }
-        // They end in their order. A receipt tells nothing here: a unit that failed has one too.
-        if let Some(given) = self.given.front_mut() {
-            given.units.pop_front();
-            if given.units.is_empty()
-                && let Some(given) = self.given.pop_front()
-                && given.is_whole
-            {
-                self.run.finished.insert(given.path);
-            }
+        // A receipt tells nothing here: a unit that failed has one too.
+        let mut given = self.given.iter_mut();
+        if let Some(at) = given.position(|given| given.units.remove(&receipt.unit).is_some())
+            && self.given[at].units.is_empty()
+            && let Some(given) = self.given.remove(at)
+            && given.is_whole
+        {
+            self.run.finished.insert(given.path);
         }
         let add = match self.origin {
             Origin::Earlier => Summary::add_resumed,

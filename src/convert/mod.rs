@@ -103,6 +103,12 @@ pub fn run(
     for path in &run.finished {
         store.delete(path).map_err(LakeError::from)?;
     }
+    // Two machines may have had one unit: what one of them wrote when the other's was settled already.
+    if let Some(shares) = workshop.crew.shares()
+        && shares.retries > 0
+    {
+        run.lake.remove_leftovers(store)?;
+    }
     let finished = &run.finished;
     run.lake.unfinished.retain(|path| !finished.contains(path));
     run.summary.cluster = workshop.crew.shares();

@@ -90,6 +90,8 @@ pub struct Workshop {
     pub rules: Arc<Rules>,
     pub runtime: Handle,
     pub progress: Arc<Progress>,
+    /// Units that the threads have at once: each has its share of what is decoded ahead.
+    pub units_at_once: usize,
 }
 
 impl Workshop {
@@ -391,6 +393,7 @@ impl<'u> Pipeline<'u> {
     /// Begins decoding groups whose bytes are at hand, in order, within the window.
     fn begin_ahead(&mut self) {
         let window = rayon::current_num_threads() * DECODE_AHEAD_GROUPS;
+        let window = (window / self.workshop.units_at_once).max(DECODE_AHEAD_GROUPS);
         while self.begun < self.asked && self.begun < self.taken + window {
             let group = self.begun;
             let fetched = if self.is_remote(group) {

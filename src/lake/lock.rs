@@ -32,6 +32,10 @@ const RENEWED_EVERY: Duration = Duration::from_secs(12);
 /// How often one that may have been left behind is looked at.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
 
+/// How often, and with what between, a file's lock is tried whose holder is gone.
+const LOOKS_AT_ONE_THAT_IS_GONE: u32 = 10;
+const LOOKS_TAKE: Duration = Duration::from_millis(20);
+
 /// The most bytes of a lock's file that are read.
 const MAX_LOCK_BYTES: u64 = 64 << 10;
 
@@ -182,21 +186,32 @@ fn take_file(path: PathBuf, place: &str, holder: &Holder) -> Result<Lock, LakeEr
         .write(true)
         .open(&path)
         .map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut text = Vec::new();
-            let mut head = (&mut file).take(MAX_LOCK_BYTES);
-            head.read_to_end(&mut text).map_err(failed)?;
-            return Err(held(place, &text));
+    for looked in 0.. {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) => {
+                file.rewind().map_err(failed)?;
+                let mut text = Vec::new();
+                let mut head = (&mut file).take(MAX_LOCK_BYTES);
+                head.read_to_end(&mut text).map_err(failed)?;
+                let holder = serde_json::from_slice::<Holder>(&text).ok();
+                let is_running = holder.and_then(|holder| holder.is_running());
+                // One who worked for a run that is gone may just look whether it is.
+                if is_running != Some(false) || looked >= LOOKS_AT_ONE_THAT_IS_GONE {
+                    return Err(held(place, &text));
+                }
+                std::thread::sleep(LOOKS_TAKE);
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        Err(TryLockError::Error(source)) => return Err(failed(source)),
     }
     // A full disk must not keep a run from saying so itself.
     let written = file
         .set_len(0)
         .and_then(|()| file.rewind())
-        .and_then(|()| file.write_all(&holder.bytes()));
+        .and_then(|()| file.write_all(&holder.bytes()))
+        // Other machines read it, where the folder is theirs too.
+        .and_then(|()| file.sync_data());
     if let Err(error) = written {
         tracing::warn!(%error, "the lock does not say who holds it");
     }
@@ -206,6 +221,10 @@ fn take_file(path: PathBuf, place: &str, holder: &Holder) -> Result<Lock, LakeEr
 }
 
 /// Whether a run holds the lock of a lake, seen from another process, which works for it.
+///
+/// # Errors
+/// There is no lock, though one stays where a lake has ever been written to: whoever looks does not see
+/// the lake.
 pub fn is_held_by(store: &Store, holder: &Holder) -> Result<bool, LakeError> {
     if let Store::Local { root } = store {
         let path = root.join(LOCK);
@@ -213,13 +232,16 @@ pub fn is_held_by(store: &Store, holder: &Holder) -> Result<bool, LakeError> {
         match File::open(&path).map(|file| file.try_lock_shared()) {
             Ok(Err(TryLockError::WouldBlock)) => {}
             Ok(Ok(())) => return Ok(false),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(LakeError::Missing(LOCK.to_owned()));
+            }
             Ok(Err(TryLockError::Error(source))) | Err(source) => {
                 return Err(LakeError::Store(local("lock", path, source)));
             }
         }
     }
-    let text = store.read(LOCK)?.unwrap_or_default();
+    let text = store.read(LOCK)?;
+    let text = text.ok_or_else(|| LakeError::Missing(LOCK.to_owned()))?;
     let found = serde_json::from_slice::<Holder>(&text);
     Ok(found.is_ok_and(|found| found.is_same_run(holder)))
 }

@@ -321,12 +321,15 @@ pub fn read_receipt(store: &Store, unit: &str) -> Result<Receipt, LakeError> {
     read_packed(store, &receipt_path(unit))
 }
 
-/// A unit's receipt, if it has one.
-pub fn find_receipt(store: &Store, unit: &str) -> Result<Option<Receipt>, LakeError> {
-    match read_receipt(store, unit) {
-        Err(LakeError::Missing(_)) => Ok(None),
-        found => found.map(Some),
-    }
+/// A unit's receipt, if it has one that says of every object what it has: one of an earlier run may
+/// tell of objects that it could not read, and the unit is run again.
+pub fn find_complete_receipt(store: &Store, unit: &str) -> Result<Option<Receipt>, LakeError> {
+    let receipt = match read_receipt(store, unit) {
+        Err(LakeError::Missing(_)) => return Ok(None),
+        found => found?,
+    };
+    let is_complete = receipt.objects.iter().all(|object| object.status.is_done());
+    Ok(is_complete.then_some(receipt))
 }
 
 /// The names of the units that have a receipt.

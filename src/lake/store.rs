@@ -1,7 +1,7 @@
 //! Where a lake lives: a folder, or a prefix of an S3 bucket. Files appear whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +28,9 @@ const UPLOADS_IN_FLIGHT: usize = 4;
 
 /// Files that are being written stand here until they are whole.
 const STAGING: &str = "_dynatrail/tmp";
+
+/// How often it is tried to remove it.
+const STAGING_CLEARED: usize = 10;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -257,10 +260,24 @@ impl Store {
     pub fn clear_staging(&self) -> Result<(), StoreError> {
         if let Self::Local { root } = self {
             let staging = root.join(STAGING);
-            if staging.is_dir() {
-                fs::remove_dir_all(&staging)
-                    .map_err(|source| local("remove", staging.clone(), source))?;
+            // One who works for a run that is gone may just begin a file in it.
+            let mut removed = Ok(());
+            for _ in 0..STAGING_CLEARED {
+                removed = match staging.is_dir() {
+                    true => fs::remove_dir_all(&staging),
+                    false => Ok(()),
+                };
+                let is_refilled = |error: &io::Error| {
+                    matches!(
+                        error.kind(),
+                        ErrorKind::DirectoryNotEmpty | ErrorKind::NotFound
+                    )
+                };
+                if !removed.as_ref().is_err_and(is_refilled) {
+                    break;
+                }
             }
+            removed.map_err(|source| local("remove", staging, source))?;
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ pub use sightings::{Dates, Renewed};
 use crate::event::schema::{Events, Integrity, Operations, Receipts, Table};
 use crate::lake::sightings::Sightings;
 use crate::lake::{LakeState, Store};
-use table::LakeTable;
+pub(crate) use table::LakeTable;
 
 /// Bytes that sorting, grouping and joining may hold before they spill to disk, unless told
 /// otherwise.
@@ -169,8 +169,7 @@ impl Session {
     ) -> Result<(), QueryError> {
         let table = LakeTable::of::<T>(&self.url, parts);
         let table = Arc::new(match self.engine {
-            // Views of text are sent with all that they are views of.
-            Some(_) => table.without_views(),
+            Some(_) => table.for_others(),
             None => table,
         });
         match options.redaction {

@@ -57,7 +57,7 @@ impl Session {
         let columns = defined.schema().clone();
         let files = LakeTable::of_small_files(&self.url, &file_schema(&columns), held.clone());
         let files = match self.engine {
-            Some(_) => files.without_views(),
+            Some(_) => files.for_others(),
             None => files,
         };
         let files = provider_as_source(Arc::new(files));

@@ -43,6 +43,9 @@ pub struct LakeTable {
     schema: TableSchema,
     parts: Vec<Part>,
     rows_are_known: bool,
+    /// Whether a plan tells how many rows each part has, which takes as much room as all else about it
+    /// many times over.
+    tells_rows_of_parts: bool,
 }
 
 impl LakeTable {
@@ -63,11 +66,13 @@ impl LakeTable {
                 .build(),
             parts,
             rows_are_known: false,
+            tells_rows_of_parts: true,
         }
     }
 
-    /// The same with text as it stands in the files.
-    pub fn without_views(self) -> Self {
+    /// The same for plans that are sent: text is read as it stands in the files, since views of it are
+    /// sent with all that they are views of, and little is said of each part.
+    pub fn for_others(self) -> Self {
         let schema = self.schema.file_schema();
         let fields = schema.fields().iter().map(|field| {
             let data_type = match field.data_type() {
@@ -80,6 +85,7 @@ impl LakeTable {
             schema: TableSchema::builder(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
                 .with_table_partition_cols(self.schema.table_partition_cols().to_vec())
                 .build(),
+            tells_rows_of_parts: false,
             ..self
         }
     }
@@ -127,12 +133,14 @@ impl LakeTable {
     /// The parts in about as many groups as there are readers, of about the same size.
     fn groups(&self, parts: &[&Part], readers: usize) -> Vec<FileGroup> {
         let files = parts.iter().map(|part| {
-            let mut file = PartitionedFile::new(part.path.clone(), part.size_bytes)
+            let file = PartitionedFile::new(part.path.clone(), part.size_bytes)
                 .with_partition_values(vec![ScalarValue::Utf8(date_of(part).map(str::to_owned))]);
+            if !self.tells_rows_of_parts {
+                return file;
+            }
             let mut statistics = Statistics::new_unknown(self.schema.file_schema());
             statistics.num_rows = self.rows(std::iter::once(*part));
-            file = file.with_statistics(Arc::new(statistics));
-            file
+            file.with_statistics(Arc::new(statistics))
         });
         FileGroup::new(files.collect()).split_files(readers)
     }

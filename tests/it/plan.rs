@@ -168,6 +168,7 @@ impl Site {
             }),
             runtime: self.runtime.handle().clone(),
             progress: Arc::new(Progress::default()),
+            units_at_once: 1,
         };
         let selection = workshop.rules.keep.describe();
         let mut state = LakeState::open_or_create(&store, &selection).expect("a lake");

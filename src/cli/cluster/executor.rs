@@ -61,8 +61,8 @@ pub struct Args {
     #[arg(long, value_name = "MB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(64..))]
     memory_limit: u64,
 
-    /// A folder for rows that wait for other executors, and for what is spilled
-    /// [default: one below the system's folder for temporary files].
+    /// Where a folder is made for rows that wait for other executors, and for what is spilled; it is
+    /// removed at the end [default: the system's folder for temporary files].
     #[arg(long, value_name = "DIR")]
     work_dir: Option<PathBuf>,
 
@@ -80,9 +80,6 @@ pub fn run(args: &Args, runtime: &Runtime) -> anyhow::Result<Outcome> {
     let advertise = advertised(args.listen, args.advertise.as_deref())?;
     let ports = Ports::choose(args)?;
     let name = format!("{advertise}:{}", ports.rows);
-    let work_dir = args.work_dir.clone().unwrap_or_else(|| {
-        std::env::temp_dir().join(format!("dynatrail-executor-{}", std::process::id()))
-    });
     let options = ExecutorOptions {
         scheduler: args.scheduler.clone(),
         listen: args.listen.to_string(),
@@ -90,7 +87,7 @@ pub fn run(args: &Args, runtime: &Runtime) -> anyhow::Result<Outcome> {
         port: ports.rows,
         task_port: ports.tasks,
         slots: args.slots.map_or(threads + 1, usize::from),
-        work_dir: work_dir.clone(),
+        work_dir: args.work_dir.clone().unwrap_or_else(std::env::temp_dir),
         memory_limit_bytes: args.memory_limit << 20,
     };
     tell(&format!(
@@ -105,13 +102,9 @@ pub fn run(args: &Args, runtime: &Runtime) -> anyhow::Result<Outcome> {
         let opened = s3.open_store(place, &handle);
         opened.map_err(|error| error_chain(error.as_ref()))
     });
-    let site = Site::new(&name, open, args.s3.options(), waiting.handle().clone());
-    let served = runtime.block_on(serve_executor(options, Arc::new(site)));
-    if args.work_dir.is_none() {
-        // It was this process's own; what is left is the system's to clear.
-        let _ = std::fs::remove_dir_all(&work_dir);
-    }
-    ended(served)
+    let handle = waiting.handle().clone();
+    let site = Site::new(&name, open, args.s3.options(), handle, options.slots);
+    ended(runtime.block_on(serve_executor(options, Arc::new(site))))
 }
 
 /// The ports of an executor: the engine wants to know them before it listens.

@@ -275,6 +275,7 @@ impl Steps<'_> {
             }),
             runtime: self.runtime.handle().clone(),
             progress: self.progress.clone(),
+            units_at_once: 1,
         };
         let Some(mut summary) = self.convert(&workshop, store, &mut lake, listing)? else {
             return Ok(self.interrupted());

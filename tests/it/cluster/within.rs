@@ -34,7 +34,7 @@ fn a_cluster_within_one_process() {
     let folder = TempDir::new().expect("a folder");
     let open = Box::new(|place: &str| Ok(Store::local(place)));
     let handle = runtime.handle().clone();
-    let site = ExecutorSite::new("within", open, S3Options::default(), handle);
+    let site = ExecutorSite::new("within", open, S3Options::default(), handle, 2);
     let options = ExecutorOptions {
         scheduler: listen.parse().expect("an address"),
         listen: "127.0.0.1".to_owned(),
