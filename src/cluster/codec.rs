@@ -106,6 +106,7 @@ impl PhysicalExtensionCodec for Codec {
 
 #[cfg(test)]
 mod tests {
+    use arrow::datatypes::{DataType, Field, Schema};
     use ballista_core::extension::SessionConfigExt;
     use datafusion::catalog::TableProvider;
     use datafusion::prelude::SessionConfig;
@@ -113,10 +114,9 @@ mod tests {
     use datafusion_proto::protobuf::PhysicalPlanNode;
 
     use super::*;
-    use crate::cluster::convert::UNITS_OF_JOB;
     use crate::cluster::functions::session_state;
+    use crate::cluster::under_way::UNITS_OF_JOB;
     use crate::cluster::{MAX_MESSAGE_BYTES, stores};
-    use crate::event::schema::{Events, Table};
     use crate::lake::{Holder, Part};
     use crate::query::LakeTable;
 
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_question_about_many_parts_is_sent() {
         let part = |number: usize| Part {
-            table: Events::NAME.to_owned(),
+            table: "events".to_owned(),
             dt: format!("2025-01-{:02}", number % 28 + 1),
             path: format!(
                 "events/dt=2025-01-{:02}/20250101-{number:016x}.parquet",
@@ -212,7 +212,9 @@ mod tests {
         };
         let parts: Vec<Part> = (0..PARTS).map(part).collect();
         let lake = stores::url("s3://lake/dynamodb").expect("an address");
-        let table = LakeTable::of::<Events>(&lake, &parts).for_others();
+        let columns = (0..60).map(|n| Field::new(format!("column_{n}"), DataType::Utf8, true));
+        let schema = Schema::new(columns.collect::<Vec<_>>());
+        let table = LakeTable::of_small_files(&lake, &schema, parts).for_others();
         let state = session_state(SessionConfig::new_with_ballista()).expect("a session");
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let plan = runtime.block_on(table.scan(&state, None, &[], None));

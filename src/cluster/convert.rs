@@ -1,10 +1,10 @@
 //! A conversion's client: gives units to a cluster, and takes the receipts that executors store.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::{ScopedJoinHandle, Thread};
-use std::time::{Duration, Instant};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ScopedJoinHandle;
+use std::time::Instant;
 
 use ballista_core::config::BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK;
 use ballista_core::extension::SessionConfigExt;
@@ -16,15 +16,12 @@ use tokio::runtime::Handle;
 use super::job::{Client, Tell};
 use super::node::{self, ConvertExec, Outcome, Report};
 use super::site::now_ms;
+use super::under_way::{Given, Job, Jobs, Looking, UnderWay};
 use super::{Address, ClusterError, ensure_full};
 use crate::convert::crew::{Crew, Plans, Share, Shares};
 use crate::convert::unit::Turn;
-use crate::convert::{ConvertError, Progress, Workshop, convert_unit};
+use crate::convert::{ConvertError, convert_unit};
 use crate::lake::{Holder, Store, state};
-
-/// Units of one job: its messages stay far below Ballista's limit, and no more than these are run
-/// again where a client ends.
-pub const UNITS_OF_JOB: usize = 1024;
 
 /// Jobs at once: while the last units of one end, those of the next have begun.
 const JOBS_UNDER_WAY: usize = 2;
@@ -37,15 +34,6 @@ const FETCHES_AT_ONCE: usize = 16;
 
 /// Receipts read at once.
 const RECEIPTS_AT_ONCE: usize = 64;
-
-/// How often it is looked which units are done.
-const LOOKED_EVERY: Duration = Duration::from_secs(2);
-
-/// How long all units of a job may have receipts before it is over, whatever the scheduler says.
-const END_MAY_BE_LATE: Duration = Duration::from_secs(60);
-
-/// The share of the time that looking may take.
-const LOOKING_SHARE: u32 = 20;
 
 /// A cluster as those who run units.
 pub struct ClusterCrew {
@@ -235,11 +223,7 @@ impl ClusterCrew {
         under_way: &UnderWay,
     ) -> Result<(), ConvertError> {
         std::thread::scope(|scope| {
-            let mut jobs = Jobs {
-                plans,
-                deadline,
-                waiting: VecDeque::new(),
-            };
+            let mut jobs = Jobs::of(plans, deadline);
             let mut running = VecDeque::new();
             let mut is_ready = false;
             loop {
@@ -333,180 +317,6 @@ fn of_crew(error: ClusterError) -> ConvertError {
     match error {
         ClusterError::Interrupted => ConvertError::Interrupted,
         error => ConvertError::Crew(Box::new(error)),
-    }
-}
-
-/// A unit's plan without its objects: executors read them in the lake.
-struct PlanOf {
-    workshop: Workshop,
-    plan: String,
-}
-
-/// A unit that is given away.
-struct Given {
-    work: Arc<PlanOf>,
-    unit: String,
-}
-
-/// Units that the cluster gets at once.
-struct Job {
-    progress: Arc<Progress>,
-    units: Vec<Given>,
-    deadline: Option<Instant>,
-    /// Since when all of its units have been seen to have receipts.
-    all_seen: Mutex<Option<Instant>>,
-    /// Set when nobody needs to wait any longer that the scheduler says so.
-    is_done: AtomicBool,
-}
-
-impl Job {
-    /// Whether no unit may begin any more.
-    fn is_late(&self) -> bool {
-        self.deadline
-            .is_some_and(|deadline| Instant::now() >= deadline)
-    }
-
-    /// Counts units that have receipts; where that are all of them, and for long, looks whether they
-    /// are done. What an executor tells of its last task can be lost on the way to the scheduler, which
-    /// then waits for ever.
-    fn look(&self, store: &Store, found: &HashSet<String>) -> usize {
-        let seen = self
-            .units
-            .iter()
-            .filter(|given| found.contains(&given.unit));
-        let seen = seen.count();
-        let mut all_seen = self.all_seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen < self.units.len() {
-            *all_seen = None;
-        } else if all_seen.get_or_insert_with(Instant::now).elapsed() >= END_MAY_BE_LATE {
-            // Those of an earlier run tell of objects that could not be read.
-            let is_done = self.units.par_iter().all(|given| {
-                let receipt = state::find_complete_receipt(store, &given.unit);
-                receipt.is_ok_and(|receipt| receipt.is_some())
-            });
-            self.is_done.store(is_done, Ordering::Relaxed);
-            *all_seen = None;
-        }
-        seen
-    }
-}
-
-/// Plans, cut and joined into jobs.
-struct Jobs<'p> {
-    plans: &'p mut dyn Plans,
-    deadline: Option<Instant>,
-    waiting: VecDeque<Given>,
-}
-
-impl Jobs<'_> {
-    fn next(&mut self) -> Result<Option<Job>, ConvertError> {
-        while self.waiting.len() < UNITS_OF_JOB
-            && let Some(work) = self.plans.next()?
-        {
-            for object in work.units.iter().flat_map(|unit| &unit.objects) {
-                ensure_full(&object.uri).map_err(of_crew)?;
-            }
-            let of = Arc::new(PlanOf {
-                workshop: work.workshop,
-                plan: work.plan,
-            });
-            self.waiting
-                .extend(work.units.into_iter().map(|unit| Given {
-                    work: of.clone(),
-                    unit: unit.unit,
-                }));
-        }
-        let count = self.waiting.len().min(UNITS_OF_JOB);
-        let units: Vec<Given> = self.waiting.drain(..count).collect();
-        Ok(units
-            .first()
-            .map(|given| given.work.workshop.progress.clone())
-            .map(|progress| Job {
-                progress,
-                units,
-                deadline: self.deadline,
-                all_seen: Mutex::default(),
-                is_done: AtomicBool::new(false),
-            }))
-    }
-}
-
-/// The jobs under way, as those who watch them see them: which of their units are done stands in the
-/// lake.
-#[derive(Default)]
-struct UnderWay {
-    progress: OnceLock<Arc<Progress>>,
-    jobs: Mutex<Vec<Arc<Job>>>,
-    done: AtomicU64,
-    /// Set when one of them failed: the others are cancelled.
-    has_failed: AtomicBool,
-    ended: AtomicBool,
-}
-
-impl UnderWay {
-    fn jobs(&self) -> MutexGuard<'_, Vec<Arc<Job>>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn fail(&self) {
-        self.has_failed.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether a job is to end before its end.
-    fn is_stopped(&self, job: &Job) -> bool {
-        self.has_failed.load(Ordering::Relaxed) || job.progress.interrupted.load(Ordering::Relaxed)
-    }
-
-    fn add(&self, job: &Arc<Job>) {
-        let progress = self.progress.get_or_init(|| job.progress.clone());
-        let count = job.units.len() as u64;
-        progress.units_planned.fetch_add(count, Ordering::Relaxed);
-        self.jobs().push(job.clone());
-    }
-
-    fn take(&self, job: &Arc<Job>) {
-        let mut jobs = self.jobs();
-        jobs.retain(|known| !Arc::ptr_eq(known, job));
-        let count = job.units.len() as u64;
-        let done = self.done.fetch_add(count, Ordering::Relaxed) + count;
-        self.tell(done);
-    }
-
-    fn tell(&self, done: u64) {
-        if let Some(progress) = self.progress.get() {
-            progress.units_done.fetch_max(done, Ordering::Relaxed);
-        }
-    }
-
-    /// Looks now and then until the work ends.
-    fn look(&self, store: &Store) {
-        let mut wait = LOOKED_EVERY;
-        let mut looked = Instant::now();
-        while !self.ended.load(Ordering::Relaxed) {
-            std::thread::park_timeout(wait.saturating_sub(looked.elapsed()));
-            if looked.elapsed() < wait {
-                continue;
-            }
-            let begun = Instant::now();
-            // What cannot be listed now is listed the next time.
-            if let Ok(found) = state::units_with_receipts(store) {
-                let jobs = self.jobs();
-                let seen: usize = jobs.iter().map(|job| job.look(store, &found)).sum();
-                self.tell(self.done.load(Ordering::Relaxed) + seen as u64);
-            }
-            wait = LOOKED_EVERY.max(begun.elapsed() * LOOKING_SHARE);
-            looked = Instant::now();
-        }
-    }
-}
-
-/// Ends the looking, also where the work ends in a panic.
-struct Looking<'l>(&'l UnderWay, &'l Thread);
-
-impl Drop for Looking<'_> {
-    fn drop(&mut self) {
-        self.0.ended.store(true, Ordering::Relaxed);
-        self.1.unpark();
     }
 }
 

@@ -25,6 +25,7 @@ mod site;
 mod slots;
 mod stage;
 mod stores;
+mod under_way;
 
 pub use address::{Address, AddressError};
 pub use convert::ClusterCrew;

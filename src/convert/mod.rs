@@ -99,15 +99,15 @@ pub fn run(
         failed => failed,
     };
     ended?;
-    // Until here an early end leaves the plans, and with them what is to be settled.
-    for path in &run.finished {
-        store.delete(path).map_err(LakeError::from)?;
-    }
     // Two machines may have had one unit: what one of them wrote when the other's was settled already.
     if let Some(shares) = workshop.crew.shares()
         && shares.retries > 0
     {
         run.lake.remove_leftovers(store)?;
+    }
+    // Until here an early end leaves the plans, and with them what is to be settled.
+    for path in &run.finished {
+        store.delete(path).map_err(LakeError::from)?;
     }
     let finished = &run.finished;
     run.lake.unfinished.retain(|path| !finished.contains(path));

@@ -134,7 +134,10 @@ const FENCES: &[(&str, &[&str])] = &[
         "ballista_executor",
         &["cluster/executor.rs", "cluster/stage.rs"],
     ),
-    ("ballista_scheduler", &["cluster/scheduler.rs"]),
+    (
+        "ballista_scheduler",
+        &["cluster/scheduler.rs", "cluster/slots.rs"],
+    ),
     ("tonic", &["cluster/job.rs"]),
     ("log", &["cluster/logs.rs"]),
     ("url", &["cluster/stores.rs"]),

@@ -244,6 +244,16 @@ impl Steps<'_> {
         ended
     }
 
+    /// Names what earlier runs refused and this one was not offered, unless all was to be redone.
+    fn miss_refused(&self, look_back: &mut LookBack, summary: &mut Summary, is_whole: bool) {
+        if is_whole && self.args.what.on_change() == OnChange::Redo {
+            look_back.forget_missing();
+        }
+        for uri in look_back.missing() {
+            summary.miss_refused(uri);
+        }
+    }
+
     fn work(
         &mut self,
         store: &Store,
@@ -283,12 +293,7 @@ impl Steps<'_> {
         look_back.refuse(std::mem::take(&mut summary.refused), &lake);
         let is_whole = is_listed && summary.objects.deferred == 0;
         if !self.is_back_fill() {
-            if is_whole && self.args.what.on_change() == OnChange::Redo {
-                look_back.forget_missing();
-            }
-            for uri in look_back.missing() {
-                summary.miss_refused(uri);
-            }
+            self.miss_refused(&mut look_back, &mut summary, is_whole);
         }
         if is_whole && selection.last_key_date.is_none() {
             look_back.list(selection.first_key_date, self.clock.today());
