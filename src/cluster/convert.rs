@@ -3,7 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 use ballista_core::config::BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK;
@@ -18,7 +17,7 @@ use super::node::{self, ConvertExec, Outcome, Report};
 use super::site::now_ms;
 use super::under_way::{Given, Job, Jobs, Looking, UnderWay};
 use super::{Address, ClusterError, ensure_full};
-use crate::convert::crew::{Crew, Plans, Share, Shares};
+use crate::convert::crew::{Crew, Plans, Share, Shares, cause, joined};
 use crate::convert::unit::Turn;
 use crate::convert::{ConvertError, convert_unit};
 use crate::lake::{Holder, Store, state};
@@ -272,13 +271,6 @@ impl ClusterCrew {
     }
 }
 
-fn joined(
-    thread: ScopedJoinHandle<'_, Result<usize, ConvertError>>,
-) -> Result<usize, ConvertError> {
-    let ended = thread.join();
-    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
 /// What becomes of jobs of which not every unit is done. A job that failed has cancelled the others,
 /// which know of that alone.
 fn end_early(
@@ -287,10 +279,13 @@ fn end_early(
     jobs: &[Arc<Job>],
     errors: Vec<ConvertError>,
 ) -> Result<(), ConvertError> {
-    let is_interrupted = !errors.is_empty();
-    let is_cause = |error: &ConvertError| !matches!(error, ConvertError::Interrupted);
-    if let Some(cause) = errors.into_iter().find(is_cause) {
-        return Err(cause);
+    let mut errors = errors.into_iter();
+    let ended = match errors.next() {
+        Some(first) => Err(cause(first, errors)),
+        None => Ok(()),
+    };
+    if !matches!(ended, Ok(()) | Err(ConvertError::Interrupted)) {
+        return ended;
     }
     let found = state::units_with_receipts(store)?;
     for job in jobs {
@@ -307,10 +302,7 @@ fn end_early(
             }
         }
     }
-    match is_interrupted {
-        true => Err(ConvertError::Interrupted),
-        false => Ok(()),
-    }
+    ended
 }
 
 fn of_crew(error: ClusterError) -> ConvertError {

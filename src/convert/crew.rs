@@ -123,25 +123,73 @@ impl Crew for ThisMachine {
                     // Nothing is ever sent: the end of the channel is the sign.
                     let _ = fetched.recv();
                     under_way.push_back(running);
-                    if under_way.len() == UNITS_UNDER_WAY
-                        && let Some(first) = under_way.pop_front()
-                    {
-                        plans.done(finish(first)?);
+                    if under_way.len() == UNITS_UNDER_WAY {
+                        finish_first(&mut under_way, plans)?;
                     }
                 }
             }
-            for running in under_way {
-                plans.done(finish(running)?);
+            while !under_way.is_empty() {
+                finish_first(&mut under_way, plans)?;
             }
             Ok(())
         })
     }
 }
 
-fn finish(
-    running: ScopedJoinHandle<'_, Result<Receipt, ConvertError>>,
-) -> Result<Receipt, ConvertError> {
-    running
-        .join()
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+type Running<'s> = ScopedJoinHandle<'s, Result<Receipt, ConvertError>>;
+
+/// Takes the receipt of the first unit under way. Where it failed, nothing behind it goes on.
+fn finish_first(
+    under_way: &mut VecDeque<Running<'_>>,
+    plans: &mut dyn Plans,
+) -> Result<(), ConvertError> {
+    let Some(first) = under_way.pop_front() else {
+        return Ok(());
+    };
+    match joined(first) {
+        Ok(receipt) => {
+            plans.done(receipt);
+            Ok(())
+        }
+        Err(error) => {
+            let others = under_way.drain(..).filter_map(|unit| joined(unit).err());
+            Err(cause(error, others))
+        }
+    }
+}
+
+/// What a thread returned; its panic goes on.
+pub fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    let ended = thread.join();
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Why several ended early: one that fails interrupts the others, be they before it or behind.
+pub fn cause(first: ConvertError, others: impl IntoIterator<Item = ConvertError>) -> ConvertError {
+    let is_own = |error: &ConvertError| !matches!(error, ConvertError::Interrupted);
+    if is_own(&first) {
+        return first;
+    }
+    others.into_iter().find(is_own).unwrap_or(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lake::LakeError;
+
+    #[test]
+    fn who_failed_is_told_before_those_who_were_interrupted() {
+        let failed = || ConvertError::Lake(LakeError::Missing("a".to_owned()));
+        let interrupted = || ConvertError::Interrupted;
+        for (first, others, is_interrupted) in [
+            (interrupted(), vec![interrupted(), failed()], false),
+            (failed(), vec![interrupted()], false),
+            (interrupted(), vec![interrupted()], true),
+            (interrupted(), vec![], true),
+        ] {
+            let cause = cause(first, others);
+            assert_eq!(matches!(cause, ConvertError::Interrupted), is_interrupted);
+        }
+    }
 }

@@ -117,23 +117,21 @@ impl Cluster {
         format!("df://127.0.0.1:{}", self.port)
     }
 
-    /// Starts an executor with an environment.
-    fn add(&mut self, environment: &[(&'static str, String)]) {
-        let folder = self.work.path().join(self.executors.len().to_string());
-        let executor = dynatrail()
+    /// What starts an executor of this cluster with an environment.
+    fn executor(&self, environment: &[(&'static str, String)]) -> Command {
+        let mut command = dynatrail();
+        command
             .envs(environment.iter().cloned())
             .args(["cluster", "executor", "--scheduler", &self.address()])
-            .args([
-                "--port",
-                "0",
-                "--task-port",
-                "0",
-                "--threads",
-                "1",
-                "--slots",
-                "3",
-            ])
-            .args(["--work-dir", path(&folder)])
+            .args(["--port", "0", "--task-port", "0", "--threads", "1"])
+            .args(["--slots", "3"]);
+        command
+    }
+
+    fn add(&mut self, environment: &[(&'static str, String)]) {
+        let executor = self
+            .executor(environment)
+            .args(["--work-dir", path(self.work.path())])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -220,6 +218,12 @@ fn begun(command: &mut Command) -> Child {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary runs")
+}
+
+fn send(signal: &str, process: &Child) {
+    let pid = process.id().to_string();
+    let sent = Command::new("kill").args([signal, &pid]).status();
+    assert!(sent.expect("kill runs").success());
 }
 
 /// Units by executor.

@@ -145,10 +145,7 @@ const FENCES: &[(&str, &[&str])] = &[
         "rustix",
         &["lake/process.rs", "signal/command.rs", "cluster/site.rs"],
     ),
-    (
-        "async_trait",
-        &["query/", "cluster/connections.rs", "cluster/stage.rs"],
-    ),
+    ("async_trait", &["query/", "cluster/"]),
     ("hmac", &["query/redact.rs"]),
     ("toml", &["report/", "cli/nightly/", "signal/config.rs"]),
     ("comfy_table", &["render/table.rs"]),

@@ -53,9 +53,7 @@ fn an_interrupted_client_cancels_its_job() {
     site.slow_down(Duration::from_millis(500));
     let running = begun(&mut site.convert("s3://lakes/cancelled", &[]));
     wait_for("receipts", || site.receipts("cancelled") >= 1);
-    let pid = running.id().to_string();
-    let sent = Command::new("kill").args(["-INT", &pid]).status();
-    assert!(sent.expect("kill runs").success());
+    send("-INT", &running);
     let cancelled = finished(running);
     assert_eq!(cancelled.code, 130, "{}", cancelled.stderr);
     // Units at hand end with their groups.
@@ -190,18 +188,9 @@ fn an_executor_with_a_full_disk_leaves() {
     }
     // No room is left from the beginning.
     let _ = fs::write(small.join("fill"), vec![1; 128 << 10]);
-    let executor = begun(
-        dynatrail()
-            .envs(site.server.environment())
-            .args([
-                "cluster",
-                "executor",
-                "--scheduler",
-                &site.cluster.address(),
-            ])
-            .args(["--port", "0", "--task-port", "0", "--threads", "1"])
-            .args(["--work-dir", path(&small)]),
-    );
+    let environment = site.server.environment();
+    let mut executor = site.cluster.executor(&environment);
+    let executor = begun(executor.args(["--work-dir", path(&small)]));
     std::thread::sleep(Duration::from_secs(3));
     let full = ended(&mut site.convert("s3://lakes/full", &[]));
     // Had it got no task it would not have left.
@@ -248,9 +237,7 @@ fn executors_are_waited_for() {
             .args(["--lake", "s3://lakes/alone"])
             .args(["--cluster", &site.cluster.address()]),
     );
-    let pid = question.id().to_string();
-    let sent = Command::new("kill").args(["-INT", &pid]).status();
-    assert!(sent.expect("kill runs").success());
+    send("-INT", &question);
     assert_eq!(finished(question).code, 130);
 
     let running = waiting("work", &mut site.convert("s3://lakes/waited", &[]));
@@ -261,4 +248,88 @@ fn executors_are_waited_for() {
     assert_eq!(waited.code, 0);
     assert_eq!(waited.json()["cluster"]["done_here"], 0);
     site.assert_same("alone", "waited");
+}
+
+/// An executor that is told to end gives to others what it has at hand, and removes no folder but its
+/// own.
+#[test]
+fn an_executor_may_be_told_to_end() {
+    let site = Site::start(1);
+    let shared = TempDir::new().expect("a folder");
+    let kept = shared.path().join("kept");
+    let folders = || fs::read_dir(shared.path()).map_or(0, Iterator::count);
+    fs::create_dir(&kept).expect("created");
+    fs::write(kept.join("file"), b"of somebody").expect("written");
+    let environment = site.server.environment();
+    let mut leaving = site.cluster.executor(&environment);
+    let leaving = begun(leaving.args(["--work-dir", path(shared.path())]));
+    wait_for("its folder", || folders() == 2);
+    site.slow_down(Duration::from_millis(300));
+    let running = begun(&mut site.convert("s3://lakes/told", &[]));
+    wait_for("receipts", || site.receipts("told") >= 2);
+    send("-TERM", &leaving);
+    let left = finished(leaving);
+    assert_eq!(left.code, 0, "{}", left.stderr);
+    let told = finished(running);
+    assert_eq!(told.code, 0, "{}", told.stderr);
+    assert_eq!(folders(), 1);
+    assert!(kept.join("file").exists());
+    site.server.set_faults(Faults::default());
+    site.assert_same("alone", "told");
+}
+
+/// An executor whose scheduler is gone for long ends, and says so: whoever watches it starts it again.
+#[test]
+fn an_executor_ends_without_its_scheduler() {
+    let mut cluster = Cluster::start();
+    let executor = begun(&mut cluster.executor(&[]));
+    std::thread::sleep(Duration::from_secs(3));
+    kill(&mut cluster.scheduler);
+    let ended = finished(executor);
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("did not answer"), "{}", ended.stderr);
+}
+
+/// What no machine could read is read by the next run, though it has a receipt that says so.
+#[test]
+fn what_failed_is_read_again() {
+    let site = Site::start(1);
+    let more = [
+        "--since",
+        "2025-03-12",
+        "--until",
+        "2025-03-12",
+        "--late",
+        "0",
+    ];
+    let alone = run_on(
+        &site.server,
+        &[
+            &["convert", "s3://trail-logs", "--lake", "s3://lakes/day"],
+            &more[..],
+        ]
+        .concat(),
+    );
+    assert_eq!(alone.code, 0, "{}", alone.stderr);
+    site.server.set_faults(Faults {
+        denied_prefixes: denied(&site),
+        ..Faults::default()
+    });
+    let denied = ended(&mut site.convert("s3://lakes/again", &more));
+    assert_eq!(denied.code, 3, "{}", denied.stderr);
+    assert!(denied.json()["cluster"]["done_here"].as_u64() > Some(0));
+    site.server.set_faults(Faults::default());
+    let again = ended(&mut site.convert("s3://lakes/again", &more));
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert_eq!(again.json()["cluster"]["done_here"], 0);
+    site.assert_same("day", "again");
+}
+
+/// The keys of the sample's logs, each for itself: they may be listed, but not read.
+fn denied(site: &Site) -> Vec<String> {
+    let bucket = site.root.path().join("trail-logs");
+    let logs = files(&bucket)
+        .into_iter()
+        .map(|(name, _)| path(&name).to_owned());
+    logs.collect()
 }
