@@ -5,6 +5,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -20,6 +21,9 @@ mod within;
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long anything may take, on a slow machine.
+const LONGEST: Duration = Duration::from_secs(1200);
 
 /// The shortest time that a scheduler waits for a sign of life.
 const EXECUTOR_TIMEOUT: &str = "8";
@@ -203,8 +207,19 @@ fn ended(command: &mut Command) -> Ended {
     )
 }
 
+/// What a process said; one that stands still is killed, so that the test fails.
 fn finished(process: Child) -> Ended {
+    let pid = process.id().to_string();
+    let (ended, waits) = mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        if waits.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
+            // It may just have ended.
+            let _ = Command::new("kill").args(["-KILL", &pid]).status();
+        }
+    });
     let output = process.wait_with_output().expect("it ends");
+    drop(ended);
+    watch.join().expect("it waits");
     Ended {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
