@@ -1,5 +1,7 @@
 //! An executor: runs what the scheduler gives it.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -54,17 +56,18 @@ pub struct ExecutorOptions {
 /// [`ClusterError::Executor`] where it cannot listen, or was refused; [`ClusterError::Left`] where it
 /// ended without being told to.
 pub async fn serve_executor(options: ExecutorOptions, site: Arc<Site>) -> Result<(), ClusterError> {
-    // Its own: the engine removes all folders that stand in it.
-    let own = format!("dynatrail-executor-{}-{}", options.port, std::process::id());
-    let work_dir = options.work_dir.join(own);
-    std::fs::create_dir_all(&work_dir).map_err(|source| ClusterError::WorkDir {
-        place: work_dir.display().to_string(),
+    // Its own, which nobody else can read: the engine removes all folders that stand in it.
+    let own = std::fs::create_dir_all(&options.work_dir).and_then(|()| {
+        let mut own = tempfile::Builder::new();
+        own.prefix("dynatrail-executor-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(&options.work_dir)
+    });
+    let own = own.map_err(|source| ClusterError::WorkDir {
+        place: options.work_dir.display().to_string(),
         source,
     })?;
-    let served = serve(options, site, &work_dir).await;
-    // What cannot be removed is left to whoever gave the folder.
-    let _ = std::fs::remove_dir_all(&work_dir);
-    served
+    serve(options, site, own.path()).await
 }
 
 async fn serve(

@@ -1,5 +1,7 @@
 //! Who is killed, cut off, not allowed or told to end.
 
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 
 /// An executor is killed in the middle: its units are done by the other, once.
@@ -264,6 +266,13 @@ fn an_executor_may_be_told_to_end() {
     let mut leaving = site.cluster.executor(&environment);
     let leaving = begun(leaving.args(["--work-dir", path(shared.path())]));
     wait_for("its folder", || folders() == 2);
+    for entry in fs::read_dir(shared.path()).expect("listed") {
+        let entry = entry.expect("listed");
+        if entry.file_name() != "kept" {
+            let mode = entry.metadata().expect("there").permissions().mode();
+            assert_eq!(mode & 0o077, 0, "rows are for nobody else: {mode:o}");
+        }
+    }
     site.slow_down(Duration::from_millis(300));
     let running = begun(&mut site.convert("s3://lakes/told", &[]));
     wait_for("receipts", || site.receipts("told") >= 2);
