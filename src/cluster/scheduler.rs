@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
-use ballista_scheduler::scheduler_process::start_server;
+use ballista_scheduler::scheduler_process::{create_scheduler, start_grpc_service_with_listener};
+use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::address::in_url;
 use super::codec::Codec;
@@ -17,6 +19,9 @@ use super::{ClusterError, MAX_MESSAGE_BYTES};
 
 /// How often it is looked whether executors still tell of themselves.
 const LOOKED_FOR_DEAD_EVERY: Duration = Duration::from_secs(3);
+
+/// Connections that wait to be accepted.
+const CONNECTIONS_WAITING: u32 = 1024;
 
 /// How a scheduler runs.
 #[derive(Debug, Clone)]
@@ -65,7 +70,27 @@ pub async fn serve_scheduler(options: SchedulerOptions) -> Result<(), ClusterErr
         .map_err(failed)?;
     let slots = Arc::new(CountedSlots::default());
     let cluster = BallistaCluster::new(slots, cluster.job_state());
-    start_server(cluster, options.listen, Arc::new(config))
+    config.validate().map_err(failed)?;
+    let listener = listen(options.listen).map_err(|error| failed(error.into()))?;
+    let scheduler =
+        create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(config))
+            .await
+            .map_err(failed)?;
+    start_grpc_service_with_listener(listener, scheduler)
         .await
         .map_err(failed)
+}
+
+/// Listens for connections that send what they have at once: the engine's own wait for the other side's
+/// sign after each small piece, up to 40 ms.
+fn listen(at: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match at {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    // Whoever is accepted has it too.
+    socket.set_nodelay(true)?;
+    socket.bind(at)?;
+    socket.listen(CONNECTIONS_WAITING)
 }
