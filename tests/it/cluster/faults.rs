@@ -142,6 +142,22 @@ fn an_executor_without_rights_is_named() {
     site.assert_same("alone", "rights");
 }
 
+/// What keeps a conversion to a few objects.
+const A_DAY: [&str; 6] = [
+    "--since",
+    "2025-03-12",
+    "--until",
+    "2025-03-12",
+    "--late",
+    "0",
+];
+
+/// Has one machine convert them.
+fn convert_a_day(site: &Site, lake: &str) -> Ended {
+    let convert = ["convert", "s3://trail-logs", "--lake", lake];
+    run_on(&site.server, &[&convert[..], &A_DAY].concat())
+}
+
 /// Where no executor can read S3 the client does the work, and says so.
 #[test]
 fn units_that_no_executor_converts_are_done_by_the_client() {
@@ -149,23 +165,8 @@ fn units_that_no_executor_converts_are_done_by_the_client() {
     let mut environment = site.server.environment();
     environment[3].1 = "http://127.0.0.1:1".to_owned();
     site.cluster.add(&environment);
-    let more = [
-        "--since",
-        "2025-03-12",
-        "--until",
-        "2025-03-12",
-        "--late",
-        "0",
-    ];
-    let alone = run_on(
-        &site.server,
-        &[
-            &["convert", "s3://trail-logs", "--lake", "s3://lakes/few"],
-            &more[..],
-        ]
-        .concat(),
-    );
-    let here = ended(&mut site.convert("s3://lakes/here", &more));
+    let alone = convert_a_day(&site, "s3://lakes/few");
+    let here = ended(&mut site.convert("s3://lakes/here", &A_DAY));
     assert_eq!(here.code, alone.code, "{}", here.stderr);
     let summary = here.json();
     assert_eq!(
@@ -303,32 +304,17 @@ fn an_executor_ends_without_its_scheduler() {
 #[test]
 fn what_failed_is_read_again() {
     let site = Site::start(1);
-    let more = [
-        "--since",
-        "2025-03-12",
-        "--until",
-        "2025-03-12",
-        "--late",
-        "0",
-    ];
-    let alone = run_on(
-        &site.server,
-        &[
-            &["convert", "s3://trail-logs", "--lake", "s3://lakes/day"],
-            &more[..],
-        ]
-        .concat(),
-    );
+    let alone = convert_a_day(&site, "s3://lakes/day");
     assert_eq!(alone.code, 0, "{}", alone.stderr);
     site.server.set_faults(Faults {
         denied_prefixes: denied(&site),
         ..Faults::default()
     });
-    let denied = ended(&mut site.convert("s3://lakes/again", &more));
+    let denied = ended(&mut site.convert("s3://lakes/again", &A_DAY));
     assert_eq!(denied.code, 3, "{}", denied.stderr);
     assert!(denied.json()["cluster"]["done_here"].as_u64() > Some(0));
     site.server.set_faults(Faults::default());
-    let again = ended(&mut site.convert("s3://lakes/again", &more));
+    let again = ended(&mut site.convert("s3://lakes/again", &A_DAY));
     assert_eq!(again.code, 0, "{}", again.stderr);
     assert_eq!(again.json()["cluster"]["done_here"], 0);
     site.assert_same("day", "again");
